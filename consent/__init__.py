@@ -1,0 +1,1 @@
+"""MAY WE: policy versions, purposes, the consent ledger and the gate that decides every use."""

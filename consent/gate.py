@@ -1,0 +1,269 @@
+"""May we use this customer's data for this purpose by this channel now? The only place that answers; unknown means no."""
+
+from datetime import timedelta
+from typing import NamedTuple
+
+from django.db import connection
+from django.db.models import Exists, Max, OuterRef, Q
+from django.utils import timezone
+
+from consent.models import ALLOWS, AdvertisingContacts, Channel, ChannelRule, ConsentState, PolicyVersion, Purpose, Suppression
+from customers.models import Customer, EmailHold
+
+DAY = timedelta(hours=24)
+BATCH = 500
+
+
+class Decision(NamedTuple):
+    """The answer for one customer: reason and clause name the rule that decided, evidence the row that shows it."""
+
+    allowed: bool
+    reason: str
+    clause: str
+    evidence: str = ""
+    not_before: object = None  # datetime from which the same question may be answered otherwise
+
+
+class Facts(NamedTuple):
+    """All that is known of one customer for one purpose and channel, as one row of the query below."""
+
+    id: int
+    ref: str
+    erased: bool
+    restricted: bool
+    association: str
+    email_state: str
+    reachable: bool
+    hold: int | None
+    state: str | None
+    event: int | None
+    policy: int | None
+    suppression: int | None
+    contacts: list | None
+
+
+class Terms(NamedTuple):
+    """What holds for everybody who is asked about: the purpose, its channel's rule, the last policy version that changed it."""
+
+    purpose: Purpose
+    channel: str
+    rule: ChannelRule | None
+    major: int | None
+    at: object
+
+    @property
+    def advertising(self):
+        return self.purpose.kind == Purpose.Kind.ADVERTISING
+
+
+FACTS = """
+SELECT c.id, c.ref, c.erased_at IS NOT NULL, c.restricted_at IS NOT NULL, c.association, c.email_state,
+       c.{index} IS NOT NULL, h.id, s.state, s.event_id, p.number, u.id, a.times
+  FROM {customer} c
+  LEFT JOIN {hold} h ON h.customer_id = c.id AND h.released_at IS NULL
+  LEFT JOIN {state} s ON s.customer_id = c.id AND s.purpose_id = %(purpose)s AND s.channel = %(channel)s
+  LEFT JOIN {policy} p ON p.id = s.policy_version_id
+  LEFT JOIN {suppression} u ON u.digest = c.{index} AND u.purpose_id = %(purpose)s AND u.channel = %(channel)s AND u.lifted_at IS NULL
+  LEFT JOIN {contacts} a ON a.customer_id = c.id AND a.channel = %(channel)s
+ WHERE c.id = ANY(%(ids)s)
+"""
+TABLES = {
+    "customer": Customer, "hold": EmailHold, "state": ConsentState, "policy": PolicyVersion, "suppression": Suppression,
+    "contacts": AdvertisingContacts,
+}  # fmt: skip
+
+
+def load_terms(purpose, channel, at):
+    """Return the Terms of a purpose's code and a channel; Purpose.DoesNotExist for an unknown code."""
+    major = Max("changed_by__number", filter=Q(changed_by__severity=PolicyVersion.Severity.MAJOR, changed_by__published_at__lte=at))
+    found = Purpose.objects.annotate(major=major).get(code=purpose)
+    return Terms(found, Channel(channel), ChannelRule.objects.filter(channel=channel).first(), found.major, at)
+
+
+def load_facts(ids, terms):
+    """Return Facts by customer id, in one query however many ids; an id that is unknown is not in it."""
+    index = "email_index" if terms.channel == Channel.EMAIL else "phone_index"
+    query = FACTS.format(index=index, **{name: model._meta.db_table for name, model in TABLES.items()})
+    with connection.cursor() as cursor:
+        cursor.execute(query, {"ids": list(ids), "purpose": terms.purpose.pk, "channel": str(terms.channel)})
+        return {row[0]: Facts._make(row) for row in cursor.fetchall()}
+
+
+# The rules, in their order. Each looks at one customer's facts and returns a refusal or None; the first refusal decides.
+
+
+def known(facts, terms):
+    if facts is None:
+        return Decision(False, "unknown", "§1.2")
+    if facts.erased:
+        return Decision(False, "erased", "§1.2")
+
+
+def unrestricted(facts, terms):
+    if facts.restricted:
+        return Decision(False, "restricted", "§1.2")
+
+
+def pursued_by_this_channel(facts, terms):
+    if terms.channel not in terms.purpose.channels:
+        return Decision(False, "channel_not_foreseen", terms.purpose.clause)
+
+
+def associated(facts, terms):
+    if terms.purpose.while_associated and facts.association == Customer.Association.ENDED:
+        return Decision(False, "association_ended", "§4")
+
+
+def unsuppressed(facts, terms):
+    if facts.suppression:
+        return Decision(False, "suppressed", "§2.4", f"suppression:{facts.suppression}")
+
+
+# What an address must be like: mail that rests on consent goes to verified addresses alone, mail of the service to any that works.
+REFUSED_STATES = {
+    True: {
+        Customer.EmailState.UNVERIFIED: "address_unverified",
+        Customer.EmailState.BOUNCING: "address_bouncing",
+        Customer.EmailState.COMPLAINED: "address_complained",
+    },
+    False: {Customer.EmailState.BOUNCING: "address_bouncing"},
+}
+
+
+def reachable(facts, terms):
+    if not facts.reachable:
+        return Decision(False, "no_address" if terms.channel == Channel.EMAIL else "no_phone", "§3.1")
+    if terms.channel == Channel.EMAIL:
+        if refused := REFUSED_STATES[terms.purpose.needs_consent].get(facts.email_state):
+            return Decision(False, refused, "§3.1")
+        if facts.hold:
+            return Decision(False, "address_on_hold", "§3.3", f"hold:{facts.hold}")
+
+
+def consented(facts, terms):
+    if terms.purpose.needs_consent and facts.state not in ALLOWS:
+        return Decision(False, f"consent_{facts.state or 'unknown'}", terms.purpose.clause, f"event:{facts.event}" if facts.event else "")
+
+
+def up_to_date(facts, terms):
+    if terms.purpose.needs_consent and terms.major and (facts.policy or 0) < terms.major:
+        return Decision(False, "consent_outdated", "§7", f"policy:{terms.major}")
+
+
+def under_the_cap(facts, terms):
+    if terms.advertising and terms.rule:
+        recent = [time for time in facts.contacts or () if time > terms.at - DAY]
+        if len(recent) >= terms.rule.cap:
+            return Decision(False, "cap_reached", terms.purpose.clause, terms.rule.source, sorted(recent)[-terms.rule.cap] + DAY)
+
+
+def within_hours(facts, terms):
+    if terms.advertising and terms.rule and terms.rule.opens:
+        local = timezone.localtime(terms.at)
+        if not terms.rule.opens <= local.time() < terms.rule.closes:
+            day = local.date() + timedelta(days=local.time() >= terms.rule.closes)
+            opening = timezone.make_aware(timezone.datetime.combine(day, terms.rule.opens))
+            return Decision(False, "outside_hours", terms.purpose.clause, terms.rule.source, opening)
+
+
+RULES = [
+    known,
+    unrestricted,
+    pursued_by_this_channel,
+    associated,
+    unsuppressed,
+    reachable,
+    consented,
+    up_to_date,
+    under_the_cap,
+    within_hours,
+]
+
+
+def judge(facts, terms):
+    """Return the Decision for one customer's facts: pure, and the same lines for one person and a million."""
+    for rule in RULES:
+        if refusal := rule(facts, terms):
+            return refusal
+    evidence = f"event:{facts.event} policy:{facts.policy}" if terms.purpose.needs_consent else f"basis:{terms.purpose.legal_basis}"
+    return Decision(True, "allowed", terms.purpose.clause, evidence)
+
+
+def explain(facts, terms):
+    """Return each rule's own answer as (rule's name, refusal or None); those after 'unknown' cannot be asked."""
+    return [(rule.__name__, rule(facts, terms)) for rule in (RULES if facts else RULES[:1])]
+
+
+def candidates(purpose, channel):
+    """Return the customers worth asking the gate about: it never leaves out one whom `decide` would allow, and decides nothing."""
+    living = Customer.objects.living()
+    if not purpose.needs_consent:
+        return living
+    said_yes = ConsentState.objects.filter(customer=OuterRef("pk"), purpose=purpose, channel=channel, state__in=ALLOWS)
+    return living.filter(Exists(said_yes))
+
+
+def decide(customers, purpose, channel, at=None):
+    """Return {customer id: Decision} for the ids asked about, in a fixed number of queries however many they are."""
+    terms = load_terms(purpose, channel, at or timezone.now())
+    facts = load_facts(customers, terms)
+    return {pk: judge(facts.get(pk), terms) for pk in customers}
+
+
+def audience(purpose, channel, at=None):
+    """Yield (ref, Decision) for every customer, in order of their numbers, in chunks of constant memory: a dry run."""
+    terms, last = load_terms(purpose, channel, at or timezone.now()), 0
+    while ids := list(Customer.objects.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:BATCH]):
+        for facts in sorted(load_facts(ids, terms).values()):
+            yield facts.ref, judge(facts, terms)
+        last = ids[-1]
+
+
+def release(customers, purpose, channel, at=None):
+    """Return {customer id: (Decision, Customer or None)}: the only way to an address.
+
+    The Customer carries the purpose's fields and nothing else. Advertising is counted against the cap here, in the caller's
+    transaction, and whom a parallel worker took over the cap meanwhile is refused.
+    """
+    terms = load_terms(purpose, channel, at or timezone.now())
+    facts = load_facts(customers, terms)
+    decisions = {pk: judge(facts.get(pk), terms) for pk in customers}
+    allowed = [pk for pk, decision in decisions.items() if decision.allowed]
+    if terms.advertising and terms.rule and allowed:
+        for pk in set(allowed) - _count(allowed, terms):
+            decisions[pk] = Decision(False, "cap_reached", terms.purpose.clause, terms.rule.source)
+    fields = ["id", "public_id", "locale", *terms.purpose.fields]
+    people = Customer.objects.filter(pk__in=[pk for pk, decision in decisions.items() if decision.allowed]).only(*fields).in_bulk()
+    return {pk: (decision, people.get(pk)) for pk, decision in decisions.items()}
+
+
+COUNT = """
+INSERT INTO {contacts} AS a (customer_id, channel, times)
+SELECT id, %(channel)s, ARRAY[%(at)s]::timestamptz[] FROM unnest(%(ids)s::bigint[]) AS id ORDER BY id
+ON CONFLICT (customer_id, channel) DO UPDATE
+   SET times = (ARRAY(SELECT t FROM unnest(a.times || EXCLUDED.times) AS t ORDER BY t DESC LIMIT %(cap)s))
+ WHERE (SELECT count(*) FROM unnest(a.times) AS t WHERE t > %(since)s) < %(cap)s
+RETURNING customer_id
+"""
+
+
+def _count(ids, terms):
+    """Count one advertising contact for each customer still under the cap, in one atomic statement; return who was."""
+    if not terms.rule.cap:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            COUNT.format(contacts=AdvertisingContacts._meta.db_table),
+            {"ids": sorted(ids), "channel": str(terms.channel), "at": terms.at, "since": terms.at - DAY, "cap": terms.rule.cap},
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+def forget(customers, channel, at):
+    """Take back a contact counted at `at`, for customers whom it did not reach after all."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {AdvertisingContacts._meta.db_table} SET times = array_remove(times, %s::timestamptz) "
+            "WHERE channel = %s AND customer_id = ANY(%s)",
+            [at, str(channel), sorted(customers)],
+        )

@@ -1,0 +1,387 @@
+"""What we may do: purposes, policy versions, and the ledger of what each customer agreed to. Refuses to change what was said."""
+
+import hashlib
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+from simple_history.models import HistoricalRecords
+
+from audit import models as audit
+from customers.models import Customer, Evidence
+from privacy_office.querysets import CopyQuerySet, TrackedQuerySet
+
+
+class Channel(models.TextChoices):
+    EMAIL = "email", _("e-mail")
+    SMS = "sms", _("SMS")
+    PHONE = "phone", _("phone")
+
+
+class Purpose(models.Model):
+    """Why data may be used (dpv:Purpose). Rows, not code: what the policy changes is changed here."""
+
+    class LegalBasis(models.TextChoices):
+        AGREEMENT = "agreement", _("agreement")
+        CONSENT = "consent", _("consent")
+        LEGAL_OBLIGATION = "legal_obligation", _("legal obligation")
+
+    class Kind(models.TextChoices):
+        SERVICE = "service", _("service")
+        ADVERTISING = "advertising", _("advertising")
+        SURVEY = "survey", _("survey")
+
+    code = models.SlugField(_("code"), unique=True, help_text=_("The name that decisions, commands and files use."))
+    title_vi = models.CharField(_("title in Vietnamese"), max_length=100, help_text=_("What customers read."))
+    title_en = models.CharField(_("title in English"), max_length=100, help_text=_("What customers read."))
+    clause = models.CharField(_("clause"), max_length=10, help_text=_("The policy's clause it rests on."))
+    legal_basis = models.CharField(
+        _("legal basis"), max_length=20, choices=LegalBasis, help_text=_("With 'consent', nothing is sent without one.")
+    )
+    kind = models.CharField(_("class"), max_length=20, choices=Kind, help_text=_("Advertising carries a label and is capped."))
+    channels = ArrayField(
+        models.CharField(max_length=10, choices=Channel), verbose_name=_("channels"), help_text=_("By which channels it may be pursued.")
+    )
+    fields = ArrayField(
+        models.CharField(max_length=30), verbose_name=_("fields"), help_text=_("The customer's fields it may use, and no others.")
+    )
+    while_associated = models.BooleanField(_("only while associated"), help_text=_("Whether it ends with the customer's association."))
+    retention_days = models.PositiveIntegerField(_("retention in days"), help_text=_("For how long its messages are kept."))
+    history = HistoricalRecords(history_id_field=models.BigAutoField())
+    objects = TrackedQuerySet.as_manager()
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("purpose"), _("purposes")
+        ordering = ["id"]
+
+    def __str__(self):
+        return self.code
+
+    @property
+    def title(self):
+        return self.title_en if get_language() == "en" else self.title_vi
+
+    @property
+    def needs_consent(self):
+        return self.legal_basis == self.LegalBasis.CONSENT
+
+
+class ChannelRule(models.Model):
+    """What the law asks of advertising by one channel (Decree 91/2020/NĐ-CP, until another replaces it)."""
+
+    channel = models.CharField(_("channel"), max_length=10, choices=Channel, unique=True, help_text=_("The channel it holds for."))
+    cap = models.PositiveSmallIntegerField(_("cap in 24 hours"), help_text=_("How many contacts one customer may get in 24 hours."))
+    opens = models.TimeField(_("from"), null=True, blank=True, help_text=_("Earliest hour of the day; empty: any."))
+    closes = models.TimeField(_("until"), null=True, blank=True, help_text=_("Latest hour of the day; empty: any."))
+    label = models.CharField(_("label"), max_length=10, blank=True, help_text=_("What the subject begins with."))
+    source = models.CharField(_("source"), max_length=100, help_text=_("The text of law that says so."))
+    history = HistoricalRecords(history_id_field=models.BigAutoField())
+    objects = TrackedQuerySet.as_manager()
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("channel rule"), _("channel rules")
+
+    def __str__(self):
+        return self.channel
+
+
+class PolicyVersionQuerySet(TrackedQuerySet):
+    def published(self):
+        return self.exclude(published_at=None)
+
+
+class PolicyVersion(models.Model):
+    """One version of the published privacy policy (§7; the privacy notice of ISO/IEC TS 27560). Immutable once published."""
+
+    class Severity(models.TextChoices):
+        MINOR = "minor", _("minor")
+        MAJOR = "major", _("major")
+
+    number = models.PositiveIntegerField(_("number"), unique=True, help_text=_("Counts up from 1."))
+    severity = models.CharField(
+        _("severity"),
+        max_length=10,
+        choices=Severity,
+        default=Severity.MINOR,
+        help_text=_("After a major one, consents to the purposes it changes must be renewed."),
+    )
+    changes = models.ManyToManyField(
+        Purpose, blank=True, related_name="changed_by", verbose_name=_("changes"), help_text=_("The purposes that a major version changes.")
+    )
+    text_vi = models.TextField(_("text in Vietnamese"), blank=True, help_text=_("The whole policy, as it is published."))
+    text_en = models.TextField(_("text in English"), blank=True, help_text=_("The whole policy, as it is published."))
+    published_at = models.DateTimeField(_("published at"), null=True, editable=False, help_text=_("Since when it is in effect."))
+    digest = models.CharField(_("digest"), max_length=64, blank=True, editable=False, help_text=_("SHA-256 of the texts as published."))
+    history = HistoricalRecords(history_id_field=models.BigAutoField(), m2m_fields=[changes])
+    objects = PolicyVersionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("policy version"), _("policy versions")
+        ordering = ["-number"]
+
+    def __str__(self):
+        return f"{self.number}"
+
+    def text(self, language):
+        """Return the text in `language`, else in the other one."""
+        return (self.text_en or self.text_vi) if language == "en" else (self.text_vi or self.text_en)
+
+    def shown_digest(self, language):
+        """Return the SHA-256 of the text a reader of `language` was shown, in hex."""
+        return hashlib.sha256(self.text(language).encode()).hexdigest()
+
+    def draft(self, *, by, changes=None, **values):
+        """Write the draft down; ValidationError when it is published already."""
+        with transaction.atomic():
+            if self.pk and PolicyVersion.objects.select_for_update().get(pk=self.pk).published_at:
+                raise ValidationError(_("A published policy version is never changed: draft the next one."))
+            for name, value in values.items():
+                setattr(self, name, value)
+            self._history_user, self._change_reason = audit.staff(by), "policy.draft"
+            self.save()
+            if changes is not None:
+                self.changes.set(changes)
+            audit.record("policy.draft", by=by, obj=self, clause="§7", number=self.number, fields=sorted(values))
+
+    def publish(self, *, by):
+        """Put the version into effect, for good."""
+        with transaction.atomic():
+            if PolicyVersion.objects.select_for_update().get(pk=self.pk).published_at:
+                raise ValidationError(_("This policy version is already published."))
+            if not (self.text_vi or self.text_en):
+                raise ValidationError(_("There is no text to publish."))
+            if self.severity == self.Severity.MAJOR and not self.changes.exists():
+                raise ValidationError(_("A major version names the purposes it changes."))
+            if PolicyVersion.objects.published().filter(number__gte=self.number).exists():
+                raise ValidationError(_("A version with this number or a later one is already published."))
+            self.digest = hashlib.sha256(f"{self.number}\0{self.text_vi}\0{self.text_en}".encode()).hexdigest()
+            self.published_at = timezone.now()
+            self._history_user, self._change_reason = audit.staff(by), "policy.publish"
+            self.save()
+            audit.record("policy.publish", by=by, obj=self, clause="§7", number=self.number, severity=self.severity, digest=self.digest)
+
+
+class Event(models.TextChoices):
+    """What happened to a consent, and the state it leaves (W3C DPV 2.3 consent status)."""
+
+    UNKNOWN = "unknown", _("unknown")
+    REQUESTED = "requested", _("requested")
+    GIVEN = "given", _("given")
+    RENEWED = "renewed", _("renewed")
+    REFUSED = "refused", _("refused")
+    WITHDRAWN = "withdrawn", _("withdrawn")
+    REVOKED = "revoked", _("revoked")
+    EXPIRED = "expired", _("expired")
+    INVALIDATED = "invalidated", _("invalidated")
+
+
+ALLOWS = frozenset({Event.GIVEN, Event.RENEWED})
+STOPS = frozenset({Event.REFUSED, Event.WITHDRAWN, Event.REVOKED})  # the customer's own no: it outlives the row
+
+
+class Source(models.TextChoices):
+    SIGNUP_FORM = "signup_form", _("sign-up form")
+    PREFERENCE_PAGE = "preference_page", _("preference page")
+    ONE_CLICK = "one_click", _("one-click link")
+    REPLY = "reply", _("reply by e-mail")
+    SUPPORT_TICKET = "support_ticket", _("support ticket")
+    PHONE_CALL = "phone_call", _("phone call")
+    PAPER = "paper", _("paper")
+    IMPORT = "import", _("import")
+
+
+class ConsentEventQuerySet(CopyQuerySet):
+    def record(self, events, *, by):
+        """Append events and bring states, suppressions and the audit into line: one transaction, a fixed number of statements.
+
+        The state is what the latest `at` says, however the events arrive; at one instant a no beats a yes.
+        """
+        with transaction.atomic():
+            states = ConsentState.objects.locked(events)
+            for event in self.bulk_create(events):
+                event.is_latest = states[event.key].follow(event)
+            followed = [e for e in events if e.is_latest]
+            ConsentState.objects.bulk_create(
+                {e.key: states[e.key] for e in followed}.values(),
+                update_conflicts=True,
+                unique_fields=["customer", "purpose", "channel"],
+                update_fields=["state", "at", "event", "policy_version"],
+            )
+            Suppression.objects.follow({e.key: states[e.key] for e in followed}.values())
+            audit.record_all(
+                audit.entry(
+                    f"consent.{e.event}", by=by, obj=e, subject=e.customer.public_id, clause=e.purpose.clause,
+                    purpose=e.purpose.code, channel=e.channel, source=e.source, latest=e.is_latest,
+                )
+                for e in events
+            )  # fmt: skip
+        return events
+
+
+class ConsentEvent(models.Model):
+    """One thing a customer said about one purpose and channel (the event of an ISO/IEC TS 27560 consent record). Append-only."""
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="consent_events", verbose_name=_("customer"))
+    purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, related_name="+", verbose_name=_("purpose"))
+    channel = models.CharField(_("channel"), max_length=10, choices=Channel)
+    event = models.CharField(_("event"), max_length=12, choices=Event)
+    at = models.DateTimeField(_("at"), help_text=_("When the customer said it."))
+    recorded_at = models.DateTimeField(_("recorded at"), db_default=Now(), editable=False)
+    source = models.CharField(_("source"), max_length=20, choices=Source, help_text=_("How it reached us."))
+    policy_version = models.ForeignKey(
+        PolicyVersion, on_delete=models.PROTECT, null=True, related_name="+", verbose_name=_("policy version")
+    )
+    shown_digest = models.CharField(_("digest of the text shown"), max_length=64, blank=True)
+    evidence = models.ForeignKey(Evidence, on_delete=models.PROTECT, null=True, related_name="+", verbose_name=_("evidence"))
+    by = models.CharField(_("by"), max_length=60, help_text=_("Who wrote it down: see the audit's actor."))
+    objects = ConsentEventQuerySet.as_manager()
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("consent event"), _("consent events")
+        indexes = [models.Index(fields=["customer", "purpose", "channel", "at"])]
+
+    def __str__(self):
+        return f"{self.event} {self.pk}"
+
+    @property
+    def key(self):
+        return self.customer_id, self.purpose_id, self.channel
+
+
+class ConsentStateQuerySet(models.QuerySet):
+    def locked(self, events):
+        """Return the states that `events` are about by key, made where there were none, locked until the transaction ends."""
+        keys = {e.key for e in events}
+        self.bulk_create([ConsentState(customer_id=c, purpose_id=p, channel=ch) for c, p, ch in sorted(keys)], ignore_conflicts=True)
+        rows = self.filter(customer__in={key[0] for key in keys}, purpose__in={key[1] for key in keys})
+        return {s.key: s for s in rows.select_for_update().order_by("pk") if s.key in keys}
+
+
+class ConsentState(models.Model):
+    """Where one customer's consent to one purpose by one channel stands: the projection of the ledger, written by `record` alone."""
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="consent_states", verbose_name=_("customer"))
+    purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, related_name="+", verbose_name=_("purpose"))
+    channel = models.CharField(_("channel"), max_length=10, choices=Channel)
+    state = models.CharField(_("state"), max_length=12, choices=Event, default=Event.UNKNOWN)
+    at = models.DateTimeField(_("since"), null=True)
+    event = models.ForeignKey(ConsentEvent, on_delete=models.PROTECT, null=True, related_name="+", verbose_name=_("event"))
+    policy_version = models.ForeignKey(
+        PolicyVersion, on_delete=models.PROTECT, null=True, related_name="+", verbose_name=_("policy version")
+    )
+    objects = ConsentStateQuerySet.as_manager()
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("consent state"), _("consent states")
+        constraints = [models.UniqueConstraint(fields=["customer", "purpose", "channel"], name="consent_state_unique")]
+
+    def __str__(self):
+        return f"{self.purpose_id} {self.channel}: {self.state}"
+
+    @property
+    def key(self):
+        return self.customer_id, self.purpose_id, self.channel
+
+    def follow(self, event):
+        """Take the event's state if nothing later, and no refusal at the same instant, was said; return whether it did."""
+        if self.at and (event.at < self.at or (event.at == self.at and self.state in STOPS and event.event not in STOPS)):
+            return False
+        self.state, self.at, self.event, self.policy_version = event.event, event.at, event, event.policy_version
+        return True
+
+    @classmethod
+    def of(cls, customer, purpose, channel):
+        """Return the customer's state, an unsaved 'unknown' one where nothing was ever said."""
+        state = cls.objects.filter(customer=customer, purpose=purpose, channel=channel).first()
+        return state or cls(customer=customer, purpose=purpose, channel=channel)
+
+    def _say(self, choose, *, by, source, policy=None, evidence="", at=None):
+        """Record the event that `choose` makes of the locked state; nothing where it makes none."""
+        with transaction.atomic():
+            event = choose(ConsentState.objects.locked([self])[self.key].state)
+            if event is None:
+                return None
+            said = ConsentEvent(
+                customer=self.customer, purpose=self.purpose, channel=self.channel, event=event, at=at or timezone.now(), source=source,
+                policy_version=policy, shown_digest=policy.shown_digest(self.customer.locale) if policy else "",
+                evidence=Evidence.objects.create(customer=self.customer, text=evidence) if evidence else None, by=audit.actor(by),
+            )  # fmt: skip
+            ConsentEvent.objects.record([said], by=by)
+        return said
+
+    def give(self, *, by, source, policy, evidence="", at=None):
+        """Write down a yes, on the policy version that was shown; a yes to what was allowed already renews it."""
+        return self._say(
+            lambda state: Event.RENEWED if state in ALLOWS else Event.GIVEN, by=by, source=source, policy=policy, evidence=evidence, at=at
+        )
+
+    def withdraw(self, *, by, source, evidence="", at=None):
+        """Write down a no: a withdrawal where consent was given, a refusal where it was not. Nothing new where a no stands already."""
+        return self._say(
+            lambda state: None if state in STOPS else Event.WITHDRAWN if state in ALLOWS else Event.REFUSED,
+            by=by, source=source, evidence=evidence, at=at,
+        )  # fmt: skip
+
+
+class SuppressionQuerySet(models.QuerySet):
+    def follow(self, states):
+        """Suppress the addresses of those who said no, lift it for those who later said yes themselves."""
+        owners = {c.pk: c for c in Customer.objects.filter(pk__in={s.customer_id for s in states}).only("email_index", "phone_index")}
+        wanted = {}
+        for state in states:
+            owner = owners[state.customer_id]
+            digest = owner.email_index if state.channel == Channel.EMAIL else owner.phone_index
+            if digest and (state.state in STOPS or state.state in ALLOWS):
+                wanted[bytes(digest), state.purpose_id, state.channel] = state
+        there = {s.key: s for s in self.select_for_update().filter(digest__in={key[0] for key in wanted}).order_by("pk")}
+        changed = []
+        for key, state in wanted.items():
+            row = there.get(key)
+            if state.state in STOPS and (row is None or row.since < state.at):
+                changed.append(Suppression(digest=key[0], purpose_id=key[1], channel=key[2], since=state.at))
+            elif state.state in ALLOWS and row and row.lifted_at is None and row.since < state.at:
+                changed.append(Suppression(digest=key[0], purpose_id=key[1], channel=key[2], since=row.since, lifted_at=state.at))
+        self.bulk_create(
+            changed, update_conflicts=True, unique_fields=["digest", "purpose", "channel"], update_fields=["since", "lifted_at"]
+        )
+
+
+class Suppression(models.Model):
+    """An address that said no to a purpose, by keyed digest alone, so that the no outlives erasure and re-import."""
+
+    digest = models.BinaryField(_("digest"), max_length=16, editable=False, help_text=_("The blind index of the address or number."))
+    purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, related_name="+", verbose_name=_("purpose"))
+    channel = models.CharField(_("channel"), max_length=10, choices=Channel)
+    since = models.DateTimeField(_("since"))
+    lifted_at = models.DateTimeField(_("lifted at"), null=True, help_text=_("When a later yes of the same address lifted it."))
+    objects = SuppressionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("suppression"), _("suppressions")
+        constraints = [models.UniqueConstraint(fields=["digest", "purpose", "channel"], name="suppression_unique")]
+
+    def __str__(self):
+        return f"{_('suppression')} {self.pk}"
+
+    @property
+    def key(self):
+        return bytes(self.digest), self.purpose_id, self.channel
+
+
+class AdvertisingContacts(models.Model):
+    """When one customer was last advertised to by one channel: as many times as the cap counts, all purposes together."""
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="+", verbose_name=_("customer"))
+    channel = models.CharField(_("channel"), max_length=10, choices=Channel)
+    times = ArrayField(models.DateTimeField(), verbose_name=_("times"))
+
+    class Meta:
+        verbose_name = verbose_name_plural = _("advertising contacts")
+        constraints = [models.UniqueConstraint(fields=["customer", "channel"], name="advertising_contacts_unique")]
+
+    def __str__(self):
+        return f"{self.channel} {self.pk}"

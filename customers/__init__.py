@@ -1,0 +1,1 @@
+"""WHOSE: customers and all that is personal about them. The only app with personal data."""

@@ -1,0 +1,1 @@
+"""WHAT WE SENT: campaigns, renewal notices, messages and the postman. Knows addresses only while it sends."""

@@ -1,0 +1,93 @@
+"""One kept connection to the mail server. Knows on which side of the final dot a failure fell, and never waits without end."""
+
+import re
+import smtplib
+import ssl
+import time
+
+from django.conf import settings
+from django.core.mail import DNS_NAME
+
+IDLE = 10  # seconds after which a connection is tried with NOOP before it is used
+PER_CONNECTION = 1000  # messages, then a new one: servers cut long ones
+ENHANCED = re.compile(rb"[245]\.\d{1,3}\.\d{1,3}\b")  # RFC 3463
+
+
+class Unreachable(Exception):
+    """No connection, no welcome for our sender, or a break before anything was handed over: nothing left."""
+
+
+def codes(code, words):
+    """Return a reply's codes without its words, which may name the address."""
+    enhanced = ENHANCED.match(words)
+    return f"{code} {enhanced[0].decode()}" if enhanced else str(code)
+
+
+class Relay:
+    def __init__(self):
+        self._smtp, self._used, self._sent = None, 0.0, 0
+
+    def send(self, sender, recipient, data):
+        """Hand over one message (bytes, CRLF); return ('sent' | 'deferred' | 'failed' | 'unknown', the server's codes).
+
+        Unreachable where nothing was handed over. After the final dot a silence is 'unknown': the server may have it.
+        """
+        try:
+            smtp = self._connection()
+            code, words = smtp.mail(sender)
+            if code != 250:
+                self.close()  # it refuses us, not the recipient: no message is to be lost by that
+                raise Unreachable(codes(code, words))
+            for code, words in (smtp.rcpt(recipient), smtp.docmd("DATA")):
+                if code // 100 not in (2, 3):
+                    return self._refused(code, words)
+            smtp.send(re.sub(rb"(?m)^\.", b"..", data) + (b"" if data.endswith(b"\r\n") else b"\r\n") + b".\r\n")
+        except (smtplib.SMTPException, OSError) as error:
+            self.close()
+            raise Unreachable(type(error).__name__) from None
+        try:
+            smtp.sock.settimeout(settings.MAIL_TIMEOUTS["after_data"])
+            code, words = smtp.getreply()
+            smtp.sock.settimeout(settings.MAIL_TIMEOUTS["command"])
+        except (smtplib.SMTPException, OSError):
+            self.close()
+            return "unknown", ""
+        self._used, self._sent = time.monotonic(), self._sent + 1
+        return ("sent", codes(code, words)) if code == 250 else self._refused(code, words)
+
+    def _refused(self, code, words):
+        try:
+            self._smtp.rset() if code != 421 else self.close()
+        except (smtplib.SMTPException, OSError):
+            self.close()
+        return ("failed" if code // 100 == 5 else "deferred"), codes(code, words)
+
+    def _connection(self):
+        if self._smtp and (self._sent >= PER_CONNECTION or not self._alive()):
+            self.close()
+        if self._smtp is None:
+            connect = smtplib.SMTP_SSL if settings.EMAIL_USE_SSL else smtplib.SMTP
+            options = {"context": ssl.create_default_context()} if settings.EMAIL_USE_SSL else {}
+            timeout = settings.MAIL_TIMEOUTS["connect"]
+            self._smtp = connect(settings.EMAIL_HOST, settings.EMAIL_PORT, DNS_NAME.get_fqdn(), timeout=timeout, **options)
+            self._smtp.sock.settimeout(settings.MAIL_TIMEOUTS["command"])
+            if settings.EMAIL_USE_TLS:
+                self._smtp.starttls(context=ssl.create_default_context())
+            self._smtp.ehlo_or_helo_if_needed()
+            if settings.EMAIL_HOST_USER:
+                self._smtp.login(settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD)
+            self._used, self._sent = time.monotonic(), 0
+        return self._smtp
+
+    def _alive(self):
+        if time.monotonic() - self._used < IDLE:
+            return True
+        try:
+            return self._smtp.noop()[0] == 250
+        except (smtplib.SMTPException, OSError):
+            return False
+
+    def close(self):
+        if self._smtp:
+            self._smtp.close()
+        self._smtp = None

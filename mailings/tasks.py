@@ -1,0 +1,93 @@
+"""What the workers do. Tasks carry nothing: the table says what there is to send, so a lost or repeated task is harmless."""
+
+import logging
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from mailings import postman
+from mailings.models import Campaign, Message, queue_renewals
+from privacy_office.celery import app
+
+log = logging.getLogger(__name__)
+SLICE = 3  # seconds of work in one task, so that a worker that is asked to end does so soon
+WAKE = 4  # workers woken at once; those that find nothing end at once
+
+
+@app.task
+def drain():
+    if postman.drain(SLICE):
+        wake(1)
+
+
+@app.task
+def sweep():
+    """Free what the dead held, close what is finished, and wake workers for what is due: nothing depends on the broker's memory."""
+    Message.objects.recover()
+    for campaign in Campaign.objects.finished():
+        try:
+            campaign.finish()
+        except ValidationError:
+            continue  # another sweep, or a stop, was quicker
+    if Message.objects.due(timezone.now()).exists():
+        wake(WAKE)
+
+
+@app.task
+def send_renewals():
+    if queue_renewals(timezone.localdate(), by=None):
+        wake(WAKE)
+
+
+def wake(workers):
+    """Tell workers to look; where the broker is away, the next sweep tells them."""
+    try:
+        for _ in range(workers):
+            drain.delay()
+    except OperationalError:
+        log.warning("The broker cannot be reached: the next sweep wakes the workers.")
+
+
+def answers():
+    """Return whether a worker answers."""
+    try:
+        return bool(app.control.ping(timeout=1, limit=1))
+    except (OperationalError, OSError):
+        return False
+
+
+@contextmanager
+def worker_at_hand():
+    """Have a worker: one that answers, else one of our own for as long as it takes."""
+    if answers():
+        yield
+        return
+    command = [sys.executable, "-m", "celery", "-A", "privacy_office", "worker", "--concurrency", "2", "--loglevel", "WARNING"]
+    own = subprocess.Popen(command, cwd=settings.BASE_DIR, stdout=sys.stderr, start_new_session=True)
+    try:
+        yield
+    finally:
+        own.terminate()
+        own.wait(30)
+
+
+def see_through(messages, progress):
+    """Wait until no message of the queryset is open, waking workers again where nothing moves; `progress` is told how many are done."""
+    with worker_at_hand():
+        wake(WAKE)
+        total, pause, woken = messages.count(), 0.1, time.monotonic()
+        while left := messages.open().count():
+            progress(total - left)
+            time.sleep(pause)
+            pause = min(pause * 1.5, 1)
+            if time.monotonic() - woken > 5:
+                sweep()
+                woken = time.monotonic()
+        progress(total)
+        sweep()

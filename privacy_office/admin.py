@@ -1,0 +1,353 @@
+"""What every page of the staff's admin has in common, and the staff's own. Refuses to delete, to unmask, and to answer guesses."""
+
+import functools
+import itertools
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.admin.utils import display_for_field
+from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.paginator import Paginator
+from django.db import connection, transaction
+from django.http import Http404
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.text import capfirst, format_lazy
+from django.utils.translation import gettext_lazy as _
+from simple_history.admin import SimpleHistoryAdmin
+from simple_history.template_utils import ObjDiffDisplay
+
+from audit import models as audit
+from privacy_office.fields import UndecryptableValue, is_encrypted
+from privacy_office.models import Staff
+
+MASK, EMPTY = "•••", "—"
+
+
+def encrypted(model):
+    return [field for field in model._meta.concrete_fields if is_encrypted(field)]
+
+
+@functools.cache
+def masked(field):
+    """Return a column that tells of an encrypted field only whether there is something, and whether it can be read."""
+
+    def column(row):
+        try:
+            return MASK if getattr(row, field.name) else EMPTY
+        except UndecryptableValue:
+            return _("cannot be decrypted")
+
+    column.__name__, column.short_description, column.hides = field.name, field.verbose_name, field.name
+    return column
+
+
+class EstimatedPaginator(Paginator):
+    """Counts a large table by the database's estimate, and what was filtered up to a limit: a true count takes longer than the page."""
+
+    MOST = 10_000
+
+    @functools.cached_property
+    def count(self):
+        if not self.object_list.query.where and (estimate := self.estimate()) > self.MOST:
+            return estimate
+        return self.object_list.order_by()[: self.MOST].count()
+
+    def estimate(self):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [self.object_list.model._meta.db_table])
+            return cursor.fetchone()[0]
+
+
+class OfficeList(ChangeList):
+    """A list that loads no encrypted column but those it shows masked, and is sorted by nothing that was not declared."""
+
+    def get_queryset(self, request, exclude_parameters=None):
+        shown = {getattr(column, "hides", None) for column in self.list_display}
+        hidden = [field.name for field in encrypted(self.model) if field.name not in shown]
+        for name in self.list_select_related:
+            hidden += [f"{name}__{field.name}" for field in encrypted(self.opts.get_field(name).related_model)]
+        return super().get_queryset(request, exclude_parameters).defer(*hidden)
+
+    def get_ordering_field(self, field_name):
+        return super().get_ordering_field(field_name) if field_name in self.sortable_by else None
+
+
+class Act(forms.Form):
+    """A verb of a row that staff may call, with what it needs to be told: one page, GET asks and POST acts."""
+
+    name = label = explanation = ""
+    permission = None  # "app.codename"
+
+    def __init__(self, row, by, data=None):
+        self.row, self.by = row, by
+        super().__init__(data)
+
+    def offered(self):
+        """Return whether the row, as it stands, is one to do this to."""
+        return True
+
+    def act(self):
+        """Call the verb; return what is to be told once and never again, or None."""
+        raise NotImplementedError
+
+
+class OfficeAdmin(admin.ModelAdmin):
+    """Any model: nothing deleted, encrypted fields masked, only declared filters answered, every change with its entry."""
+
+    actions = None
+    acts = ()
+    list_max_show_all = list_per_page = 50
+    list_select_related = ()  # every list names what it needs; Django would follow all relations
+    paginator = EstimatedPaginator
+    show_facets = admin.ShowFacets.NEVER
+    show_full_result_count = False
+    sortable_by = ()
+    view_on_site = False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+    # What is asked
+
+    def lookup_allowed(self, lookup, value, request):
+        """Allow a declared filter's own parameters: any other is a guess at what is not shown."""
+        allowed = set()
+        for name in self.get_list_filter(request):
+            field = self.opts.get_field(name)
+            target = f"{name}__{field.target_field.name}" if field.is_relation else name
+            allowed |= {f"{target}__exact", f"{name}__isnull"}
+        return lookup in allowed
+
+    def get_changelist(self, request, **kwargs):
+        return OfficeList
+
+    # What is shown
+
+    def shown(self, names):
+        hidden = {field.name: masked(field) for field in encrypted(self.model)}
+        return [hidden.get(name, name) for name in names]
+
+    def get_list_display(self, request):
+        return self.shown(super().get_list_display(request))
+
+    def get_fieldsets(self, request, obj=None):
+        return [(title, {**options, "fields": self.shown(options["fields"])}) for title, options in super().get_fieldsets(request, obj)]
+
+    def get_readonly_fields(self, request, obj=None):
+        return [*super().get_readonly_fields(request, obj), *map(masked, encrypted(self.model))]
+
+    def get_exclude(self, request, obj=None):
+        return [*(super().get_exclude(request, obj) or ()), *(field.name for field in encrypted(self.model))]
+
+    def may_see_history(self, request):
+        return False
+
+    def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
+        if obj:
+            context["acts"] = [act for act in self.acts_for(request) if act(obj, request.user).offered()]
+            context["may_see_history"] = self.may_see_history(request)
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    # What is changed
+
+    def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
+        """Show a refusal of the row's own verb on the form, with what was typed, after undoing what came before it."""
+        try:
+            with transaction.atomic():
+                return super().changeform_view(request, object_id, form_url, extra_context)
+        except (ValidationError, UndecryptableValue) as error:
+            request.refusal = refusal(error)
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def get_form(self, request, obj=None, change=False, **kwargs):
+        form = super().get_form(request, obj, change, **kwargs)
+        if not hasattr(request, "refusal"):
+            return form
+
+        class Refused(form):
+            def clean(self):
+                raise request.refusal
+
+        return Refused
+
+    def save_model(self, request, obj, form, change):
+        """Save with history and entry; what is unchanged leaves no row."""
+        if change and not form.changed_data:
+            return
+        obj._change_reason = action = f"{self.opts.model_name}.{'change' if change else 'add'}"
+        super().save_model(request, obj, form, change)
+        audit.record(action, by=request.user, obj=obj, fields=sorted(form.changed_data))
+
+    def get_urls(self):
+        act = self.admin_site.admin_view(self.act_view)
+        return [path("<int:object_id>/do/<slug:name>/", act, name=f"{self.opts.app_label}_{self.opts.model_name}_act"), *super().get_urls()]
+
+    def acts_for(self, request):
+        return [act for act in self.acts if request.user.has_perm(act.permission)]
+
+    def act_view(self, request, object_id, name):
+        """Ask what an act needs to know, and do it; what its verb refuses comes back with what was typed."""
+        act = next((act for act in self.acts if act.name == name), None)
+        if act is None:
+            raise Http404
+        if not (self.has_view_permission(request) and request.user.has_perm(act.permission)):
+            raise PermissionDenied
+        rows = self.get_queryset(request)
+        if request.method == "POST":
+            rows = rows.select_for_update(of=["self"])  # a verb saves the whole row: it must not be one that another just changed
+        row = get_object_or_404(rows, pk=object_id)
+        form = act(row, request.user, request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            try:
+                with transaction.atomic():
+                    if not form.offered():
+                        raise ValidationError(_("As things stand, this cannot be done."))
+                    told = form.act()
+            except (ValidationError, UndecryptableValue) as error:
+                form.add_error(None, refusal(error))
+            else:
+                if told:
+                    return self.tell_once(request, row, act.label, told)
+                self.message_user(request, format_lazy("{} {}: {}.", row, act.label, _("done")), messages.SUCCESS)
+                return redirect(self.url_of(row))
+        return self.page(request, "admin/act.html", row, act.label, form=form)
+
+    def tell_once(self, request, row, title, told):
+        """Show what nobody can look up again. On the page itself: a message would lie in a cookie until it is read."""
+        return self.page(request, "admin/told_once.html", row, title, told=told)
+
+    def url_of(self, row):
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[row.pk])
+
+    def page(self, request, template, row, title, **context):
+        context |= {"opts": self.opts, "original": row, "title": title, "row_url": self.url_of(row)}
+        return TemplateResponse(request, template, {**self.admin_site.each_context(request), **context})
+
+
+def refusal(error):
+    """Return a refusal as one that any form can show: without field names."""
+    if isinstance(error, UndecryptableValue):
+        return ValidationError(_("This record holds a value that cannot be decrypted: nothing was changed."))
+    return ValidationError(error.messages)
+
+
+class TrackedAdmin(OfficeAdmin, SimpleHistoryAdmin):
+    """A model with history: who changed what, encrypted values masked, and no way to write through the history."""
+
+    object_history_list_template = "admin/history_list.html"
+
+    def may_see_history(self, request):
+        return self.has_view_history_permission(request)
+
+    def history_form_view(self, request, object_id, version_id, extra_context=None):
+        # simple-history asks for the view permission alone here, even to save.
+        raise PermissionDenied
+
+    def set_history_delta_changes(self, request, historical_records, foreign_keys_are_objs=True):
+        for new, old in itertools.pairwise(historical_records):
+            new.history_delta_changes = [
+                {"field": capfirst(field.verbose_name), "old": before, "new": after}
+                for field in new.tracked_fields
+                for before, after in difference(field, old, new)
+            ]
+            if several := [field.name for field in new._history_m2m_fields]:
+                delta = new.diff_against(old, included_fields=several, foreign_keys_are_objs=True)
+                new.history_delta_changes += self.get_historical_record_context_helper(request, new).context_for_delta_changes(delta)
+
+
+def difference(field, old, new):
+    """Yield (before, after) as they may be shown, if the field's value differs; an encrypted one that cannot be read always does."""
+    try:
+        if getattr(old, field.attname) == getattr(new, field.attname):
+            return
+    except UndecryptableValue:
+        pass
+    if is_encrypted(field):
+        yield masked(field)(old), masked(field)(new)
+    else:
+        yield ObjDiffDisplay().common_shorten_repr(*(display_for_field(getattr(row, field.name), field, EMPTY) for row in (old, new)))
+
+
+class ReadOnlyAdmin(OfficeAdmin):
+    """A model whose rows only their verbs write: looked at, never filled in."""
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+
+# Staff
+
+admin.site.unregister(Group)  # the roles stand in roles.py
+admin.site.site_title = _("Privacy office")
+admin.site.site_header = format_lazy("{} · {}", settings.COMPANY["name"], _("Privacy office"))
+admin.site.index_title = _("What there is to see and do")
+
+
+class NewPassword(Act):
+    name, label = "new-password", _("New one-time password")
+    permission = "privacy_office.change_staff"
+    explanation = _("The present password stops working, and so does every session. The new one is shown once.")
+
+    def offered(self):
+        return self.row != self.by and self.row.is_active
+
+    def act(self):
+        password = self.row.draw_password()
+        self.row.save(update_fields=["password", "one_time_password"])
+        audit.record("staff.new_password", by=self.by, obj=self.row, clause="§6.2")
+        return password
+
+
+@admin.register(Staff)
+class StaffAdmin(OfficeAdmin):
+    """Accounts and roles. Passwords are drawn, never typed by another; nobody changes their own account."""
+
+    list_display = ["username", "roles", "is_active", "last_login"]
+    list_filter = ["is_active"]
+    ordering = ["username"]
+    acts = [NewPassword]
+
+    @admin.display(description=_("roles"))
+    def roles(self, member):
+        return ", ".join(group.name for group in member.groups.all()) or EMPTY
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).prefetch_related("groups")
+
+    def get_fields(self, request, obj=None):
+        return ["username", "email", "groups", "is_active", "last_login"] if obj else ["username", "email", "groups"]
+
+    def get_readonly_fields(self, request, obj=None):
+        return ["username", "last_login"] if obj else []
+
+    def has_change_permission(self, request, obj=None):
+        return super().has_change_permission(request, obj) and obj != request.user
+
+    def formfield_for_manytomany(self, db_field, request, **kwargs):
+        return forms.ModelMultipleChoiceField(
+            Group.objects.order_by("name"),
+            label=_("roles"),
+            widget=forms.CheckboxSelectMultiple,
+            help_text=_("What each role may do is fixed. Nobody approves what they made themselves, whatever their roles."),
+        )
+
+    def save_model(self, request, obj, form, change):
+        if change and not form.changed_data:
+            return
+        if not change:
+            obj.is_staff, request.password = True, obj.draw_password()
+        obj.save()
+        roles = sorted(group.name for group in form.cleaned_data["groups"])  # set by save_related, in this transaction
+        action = "staff.change" if change else "staff.create"
+        audit.record(action, by=request.user, obj=obj, clause="§6.2", fields=sorted(form.changed_data), roles=roles)
+
+    def response_add(self, request, obj, post_url_continue=None):
+        return self.tell_once(request, obj, _("One-time password"), request.password)

@@ -1,0 +1,223 @@
+"""Encrypted fields that fail closed, and blind indexes to find people by. Refuses to show, compare or write back what it cannot decrypt."""
+
+import functools
+import hashlib
+import hmac
+import struct
+import unicodedata
+
+import idna
+import phonenumbers
+from cryptography.fernet import InvalidToken
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import FieldError
+from django.db import models
+from django.db.models import Case, Value
+from django.db.models.functions import Cast
+from django.db.models.query_utils import DeferredAttribute
+from encrypted_model_fields import fields as library
+
+
+class UndecryptableValue(Exception):
+    """A stored value that no configured key opens, or that was moved here from another column."""
+
+
+class Sealed:
+    """A value as it lies in the database, opened only when somebody asks for it."""
+
+    __slots__ = ("context", "token")
+
+    def __init__(self, token, context):
+        self.token, self.context = token, context
+
+    def open(self):
+        """Return the plain text; UndecryptableValue names the column, never the value."""
+        try:
+            context, separator, plain = library.decrypt_str(self.token).partition("|")
+        except (InvalidToken, TypeError, UnicodeError):
+            context, separator = None, ""
+        if not separator or context != self.context:
+            raise UndecryptableValue(f"{self.context} cannot be decrypted")
+        return plain
+
+    def __repr__(self):
+        return f"<sealed {self.context}>"
+
+
+class OpenOnRead(DeferredAttribute):
+    """Decrypts at the first read of the attribute, so what nobody reads is never in the clear."""
+
+    def __get__(self, instance, cls=None):
+        value = super().__get__(instance, cls)
+        if isinstance(value, Sealed):
+            value = instance.__dict__[self.field.attname] = self.field.opened(value)
+        return value
+
+    def __set__(self, instance, value):
+        instance.__dict__[self.field.attname] = value
+
+
+class FailClosed:
+    """What every encrypted field has over the library's: a bound token, no guessing by lookups, no expression, no oracle."""
+
+    descriptor_class = OpenOnRead
+
+    @functools.cached_property
+    def context(self):
+        # History shares its model's context: the same value of the same column, kept for longer.
+        return f"{getattr(self.model, 'instance_type', self.model)._meta.label_lower}.{self.name}"
+
+    def opened(self, sealed):
+        return super(library.EncryptedMixin, self).to_python(sealed.open())
+
+    def from_db_value(self, value, expression, connection):
+        return None if value is None else Sealed(value, self.context)
+
+    def to_python(self, value):
+        # The library decrypts here, so that a token pasted into any form shows its plain text. Input is never decrypted.
+        return super(library.EncryptedMixin, self).to_python(value)
+
+    def get_db_prep_save(self, value, connection):
+        if hasattr(value, "as_sql"):
+            if self._is_bulk_update(value):
+                return value  # each of its Value() leaves comes back here and is encrypted
+            raise FieldError(f"{self.name} is encrypted: an expression cannot be stored in it")
+        if isinstance(value, Sealed):
+            value = self.opened(value)
+        return None if value is None else self.sealed(value)
+
+    def sealed(self, value):
+        """Return `value` as the text that is stored: a Fernet token over 'app.model.field|value'."""
+        return library.encrypt_str(f"{self.context}|{value}").decode()
+
+    def _is_bulk_update(self, expression):
+        if isinstance(expression, Cast):
+            (expression,) = expression.get_source_expressions()
+        if not isinstance(expression, Case):
+            return False
+        leaves = [when.result for when in expression.cases] + [expression.default]
+        return all(isinstance(leaf, Value) and (leaf.value is None or leaf._output_field_or_none is self) for leaf in leaves)
+
+    def get_lookup(self, name):
+        if name != "isnull":
+            raise FieldError(f"{self.name} is encrypted: '{name}' is not possible, search by its blind index")
+        return super().get_lookup(name)
+
+    def get_transform(self, name):
+        return None
+
+
+class EncryptedCharField(FailClosed, library.EncryptedCharField):
+    pass
+
+
+class EncryptedTextField(FailClosed, library.EncryptedTextField):
+    pass
+
+
+class EncryptedEmailField(FailClosed, library.EncryptedEmailField):
+    pass
+
+
+class EncryptedDateField(FailClosed, library.EncryptedDateField):
+    pass
+
+
+def is_encrypted(field):
+    return isinstance(field, FailClosed)
+
+
+# Normal forms: two spellings of one address, number or name have one index.
+
+
+def normal_email(value):
+    """Return `value` trimmed, case-folded and with its domain in IDNA's A-form; ValueError when that cannot be."""
+    local, at, domain = unicodedata.normalize("NFC", value.strip()).casefold().rpartition("@")
+    if not (local and at and domain):
+        raise ValueError("no e-mail address")
+    if not domain.isascii():
+        domain = idna.encode(domain, uts46=True).decode()  # idna.IDNAError is a ValueError
+    return f"{local}@{domain}"
+
+
+def normal_phone(value):
+    """Return `value` in E.164, read as a Vietnamese number where it names no country; ValueError when it is none."""
+    text = value.strip()
+    readings = [text]
+    if text.lstrip("(").startswith("84"):
+        readings.append(f"+{text.lstrip('(')}")  # 84 90… without its plus, as many exports write it
+    for reading in readings:
+        try:
+            number = phonenumbers.parse(reading, settings.PHONE_REGION)
+        except phonenumbers.NumberParseException:
+            continue
+        if phonenumbers.is_valid_number(number):
+            return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    raise ValueError("no telephone number")
+
+
+def last_four(value):
+    return normal_phone(value)[-4:]
+
+
+def name_words(value):
+    """Return the words of a name without accents and case, as a set."""
+    folded = unicodedata.normalize("NFD", value.casefold().replace("đ", "d"))
+    kept = "".join(" " if not c.isalnum() and not unicodedata.combining(c) else c for c in folded if not unicodedata.combining(c))
+    return set(kept.split())
+
+
+NORMAL = {"email": normal_email, "phone": normal_phone, "last4": last_four}
+
+
+def digest(kind, normal):
+    """Return 16 bytes that stand for a normalised value: HMAC-SHA256 under the index key, separate for each kind."""
+    return hmac.digest(settings.BLIND_INDEX_KEY.encode(), f"{kind}\0{normal}".encode(), hashlib.sha256)[:16]
+
+
+def blind(kind, value):
+    """Return the blind index of a plain value, None for an empty one; ValueError when it has no normal form."""
+    return digest(kind, NORMAL[kind](value)) if value else None
+
+
+def blind_words(value):
+    """Return the sorted 64-bit indexes of the words of a name."""
+    return sorted(struct.unpack(">q", digest("word", word)[:8])[0] for word in name_words(value or ""))
+
+
+class BlindIndexField(models.BinaryField):
+    """Finds rows by the value of `source` without storing it: 16 bytes, None where the source is empty."""
+
+    def __init__(self, *args, source, kind, **kwargs):
+        self.source, self.kind = source, kind
+        super().__init__(*args, **{"null": True, "editable": False, **kwargs})
+
+    def deconstruct(self):
+        name, path, args, kwargs = super().deconstruct()
+        return name, path, args, {**kwargs, "source": self.source, "kind": self.kind}
+
+    def index(self, value):
+        return blind(self.kind, value)
+
+    def pre_save(self, instance, add):
+        value = self.index(getattr(instance, self.source))
+        setattr(instance, self.attname, value)
+        return value
+
+
+class BlindWordsField(ArrayField):
+    """Finds rows by words of `source` in any order: their 64-bit indexes in an array that a GIN index covers."""
+
+    def __init__(self, *args, source, **kwargs):
+        self.source = source
+        super().__init__(*args, **{"base_field": models.BigIntegerField(), "default": list, "editable": False, **kwargs})
+
+    def deconstruct(self):
+        name, path, args, kwargs = super().deconstruct()
+        return name, path, args, {**kwargs, "source": self.source}
+
+    def pre_save(self, instance, add):
+        value = blind_words(getattr(instance, self.source))
+        setattr(instance, self.attname, value)
+        return value

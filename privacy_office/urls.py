@@ -1,0 +1,14 @@
+"""The office's addresses."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from privacy_office import health
+
+urlpatterns = [
+    path("", health.front, name="front"),
+    path("admin/", admin.site.urls),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("", include("mailings.urls")),
+]

@@ -1,0 +1,23 @@
+"""Gives a test run servers and keys of its own, before Django's settings are read. Leaves nothing, and never uses the office's keys.
+
+Loaded by `-p tests.servers`, as a conftest would be too late; the workers of pytest-xdist inherit the controller's environment.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from privacy_office import embedded, keys
+
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    ending = ExitStack()
+    atexit.register(ending.close)
+    ending.enter_context(embedded.servers(throwaway=True, durable=False))
+    folder = Path(tempfile.mkdtemp(prefix="po-keys-"))
+    ending.callback(shutil.rmtree, folder, ignore_errors=True)
+    keys.make(folder)
+    # As values too: a developer's .env must not come before them.
+    os.environ.update({name: (folder / name).read_text().strip() for name in keys.NAMES}, KEYS_DIR=str(folder))
