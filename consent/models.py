@@ -88,6 +88,12 @@ class ChannelRule(models.Model):
     def __str__(self):
         return self.channel
 
+    def clean(self):
+        if (self.opens is None) != (self.closes is None) or (self.opens and self.opens >= self.closes):
+            raise ValidationError(_("Give both hours, the earlier one first, or none."))
+        if self.channel == Channel.EMAIL and not self.label:
+            raise ValidationError({"label": _("Advertising by e-mail needs a label.")})
+
 
 class PolicyVersionQuerySet(TrackedQuerySet):
     def published(self):

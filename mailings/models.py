@@ -82,6 +82,8 @@ class Campaign(models.Model):
 
     def clean(self):
         letters.check(self.subject, self.body, letters.CAMPAIGN_PLACEHOLDERS)
+        if self.purpose_id is None:
+            return  # the field itself says so
         if not self.purpose.needs_consent:
             raise ValidationError({"purpose": _("A campaign needs a purpose that rests on consent.")})
         same = Campaign.objects.filter(letter=self.digest(self.purpose, self.subject, self.body)).exclude(pk=self.pk)

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from kombu.exceptions import OperationalError
+from tqdm import tqdm
 
 from mailings import postman
 from mailings.models import Campaign, Message, queue_renewals
@@ -77,17 +78,17 @@ def worker_at_hand():
         own.wait(30)
 
 
-def see_through(messages, progress):
-    """Wait until no message of the queryset is open, waking workers again where nothing moves; `progress` is told how many are done."""
-    with worker_at_hand():
+def see_through(messages, name):
+    """Wait until no message of the queryset is open, with a bar; workers are woken again where nothing moves."""
+    total, pause, swept = messages.count(), 0.1, time.monotonic()
+    with worker_at_hand(), tqdm(total=total, desc=name, unit="mail", file=sys.stderr, mininterval=0.5) as bar:
         wake(WAKE)
-        total, pause, woken = messages.count(), 0.1, time.monotonic()
         while left := messages.open().count():
-            progress(total - left)
+            bar.update(total - left - bar.n)
             time.sleep(pause)
             pause = min(pause * 1.5, 1)
-            if time.monotonic() - woken > 5:
+            if time.monotonic() - swept > 5:
                 sweep()
-                woken = time.monotonic()
-        progress(total)
-        sweep()
+                swept = time.monotonic()
+        bar.update(total - bar.n)
+    sweep()

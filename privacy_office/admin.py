@@ -6,7 +6,7 @@ import itertools
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
-from django.contrib.admin.utils import display_for_field
+from django.contrib.admin.utils import display_for_field, unquote
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -149,7 +149,8 @@ class OfficeAdmin(admin.ModelAdmin):
 
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
         if obj:
-            context["acts"] = [act for act in self.acts_for(request) if act(obj, request.user).offered()]
+            acts = [act(obj, request.user) for act in self.acts if request.user.has_perm(act.permission)]
+            context["acts"] = [act for act in acts if act.offered()]
             context["may_see_history"] = self.may_see_history(request)
         return super().render_change_form(request, context, add, change, form_url, obj)
 
@@ -186,9 +187,6 @@ class OfficeAdmin(admin.ModelAdmin):
     def get_urls(self):
         act = self.admin_site.admin_view(self.act_view)
         return [path("<int:object_id>/do/<slug:name>/", act, name=f"{self.opts.app_label}_{self.opts.model_name}_act"), *super().get_urls()]
-
-    def acts_for(self, request):
-        return [act for act in self.acts if request.user.has_perm(act.permission)]
 
     def act_view(self, request, object_id, name):
         """Ask what an act needs to know, and do it; what its verb refuses comes back with what was typed."""
@@ -243,6 +241,11 @@ class TrackedAdmin(OfficeAdmin, SimpleHistoryAdmin):
 
     def may_see_history(self, request):
         return self.has_view_history_permission(request)
+
+    def history_view(self, request, object_id, extra_context=None):
+        if self.get_object(request, unquote(object_id)) is None:
+            raise Http404  # simple-history takes whatever the address says for a number
+        return super().history_view(request, object_id, extra_context)
 
     def history_form_view(self, request, object_id, version_id, extra_context=None):
         # simple-history asks for the view permission alone here, even to save.

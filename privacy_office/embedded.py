@@ -536,6 +536,14 @@ def _handled(handler, numbers):
             signal.signal(number, former)
 
 
+def clear(var=VAR):
+    """End what a killed ./run left running, so that its port is free again; do nothing while somebody holds the servers."""
+    if (var / "servers.json").exists():
+        with (var / "servers.lock").open("r+") as lock:
+            if _take(lock, fcntl.LOCK_EX):
+                _end_orphans(var)
+
+
 def _end_orphans(var):
     """End what a killed holder left running: what it started on its servers, then the servers, found by where they work."""
     try:
@@ -544,7 +552,7 @@ def _end_orphans(var):
         folder = ""
     (var / "servers.json").unlink(missing_ok=True)
     if folder:
-        _end(lambda: _processes(lambda proc: folder.encode() in (proc / "environ").read_bytes()), signal.SIGTERM)
+        _end(lambda: _processes(lambda proc: _was_given(proc, folder)), signal.SIGTERM)
     for data, how in [(var / "redis", Redis.stop_signal), (var / "postgresql", Postgres.stop_signal)]:
         if data.exists():
             _end(lambda data=data: _processes(lambda proc: _serves(proc, data)), how)
@@ -554,8 +562,16 @@ def _end_orphans(var):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _was_given(proc, folder):
+    return folder.encode() in (proc / "environ").read_bytes() and not _is_server(proc)
+
+
 def _serves(proc, data):
-    return (proc / "cwd").samefile(data) and (proc / "comm").read_text().strip() in SERVER_NAMES
+    return (proc / "cwd").samefile(data) and _is_server(proc)
+
+
+def _is_server(proc):
+    return (proc / "comm").read_text().strip() in SERVER_NAMES
 
 
 def _processes(fits):

@@ -78,6 +78,7 @@ def _complain(problem):
 def _office(options, stack):
     environ.Env.read_env(ROOT / ".env")
     stack.enter_context(_only_one(options))
+    embedded.clear()
     if not options.setup_only:
         _need_port(options.port)
     mailbox_port = _environment(options)
@@ -137,6 +138,7 @@ def _environment(options):
     os.environ["PORT"] = str(options.port)
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     os.environ["PYTHONUNBUFFERED"] = "1"
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning")  # Celery's, of running as root: true, and all know
     if not options.empty:
         os.environ["DEMO"] = "1"
     if os.environ.get("EMAIL_URL") or os.environ.get("EMAIL_URL_FILE"):

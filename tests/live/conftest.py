@@ -1,0 +1,132 @@
+"""A whole office for a test: its own database, broker and mail server, worked through manage.py as people work it."""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from privacy_office import embedded
+from tests.sink import Sink
+
+ROOT = Path(__file__).resolve().parents[2]
+POLICY = ROOT.parent / "shared" / "policy" / "privacy_policy.vi.txt"
+
+
+class Office:
+    def __init__(self, folder, database_url, redis, sink):
+        self.folder, self.redis, self.sink = folder, redis, sink
+        self.env = {
+            **os.environ,
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis.url,
+            "EMAIL_URL": sink.url,
+            "BASE_URL": "https://office.example",
+        }
+
+    def manage(self, *words, check=True, **env):
+        """Run a command as an operator would; return what it printed. Errors carry what it said."""
+        done = subprocess.run(
+            [sys.executable, ROOT / "manage.py", *map(str, words)], env={**self.env, **env}, capture_output=True, text=True, timeout=900
+        )
+        with (self.folder / "commands.log").open("a") as log:
+            log.write(done.stdout + done.stderr)
+        if check and done.returncode:
+            raise AssertionError(f"{words}: {done.stdout}{done.stderr}")
+        return done.stdout if check else done
+
+    def json(self, *words, **env):
+        """Return the JSON in the last line that a command printed."""
+        return json.loads(self.manage(*words, **env).splitlines()[-1])
+
+    def imported(self, export_folder):
+        files = [word for kind in ("customers", "services", "consents") for word in (f"--{kind}", export_folder / f"{kind}.csv")]
+        return self.json("import_customers", *files, "--rejected", export_folder / "rejected.csv")
+
+    def staff(self):
+        """Make those whom a campaign needs."""
+        self.manage("create_staff", "marta", "--role", "marketer")
+        self.manage("create_staff", "albert", "--role", "approver")
+
+    def campaign(self, subject="Ưu đãi tháng này", wait=True, **env):
+        body = self.folder / "body.md"
+        body.write_text("Kính gửi {full_name},\n\n**Ưu đãi** của {company}.\n", encoding="utf-8")
+        words = ["--purpose", "promotions", "--subject", subject, "--body", body, "--created-by", "marta", "--approved-by", "albert"]
+        return self.json("send_campaign", *words, *(["--wait"] if wait else []), **env)
+
+    @contextmanager
+    def started(self, *words):
+        """Run a process of the office beside the test; it is ended with its children, and its words are kept in the log."""
+        with (self.folder / "processes.log").open("ab") as log:
+            process = subprocess.Popen([sys.executable, *words], cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, 9)
+                process.wait()
+
+    def worker(self):
+        return self.started("-m", "celery", "-A", "privacy_office", "worker", "-B", "--concurrency", "2", "--loglevel", "WARNING",
+                            "--schedule", str(self.folder / "beat"))  # fmt: skip
+
+    def query(self, sql, *values):
+        with psycopg.connect(self.env["DATABASE_URL"]) as db:
+            return db.execute(sql, values).fetchall()
+
+
+def _database(name):
+    """Return the address of another database on the test run's server."""
+    return urlsplit(os.environ["OFFICE_TEST_SERVER"])._replace(path=f"/{name}").geturl()
+
+
+def _on_server(statement):
+    with psycopg.connect(_database("postgres"), autocommit=True) as db:
+        db.execute(statement)
+
+
+@pytest.fixture(scope="session")
+def template():
+    """The name of a database with tables, set up, and the policy published as number 1."""
+    os.environ.setdefault("OFFICE_TEST_SERVER", os.environ["DATABASE_URL"])
+    name = f"template_{secrets.token_hex(4)}"
+    _on_server(f"CREATE DATABASE {name}")
+    text = POLICY if POLICY.exists() else Path(__file__).with_name("policy.txt")
+    env = {**os.environ, "DATABASE_URL": _database(name)}
+    for words in (["migrate", "-v0"], ["setup"], ["load_policy", text, "--number", "1", "--language", "vi", "--publish"]):
+        subprocess.run([sys.executable, ROOT / "manage.py", *words], env=env, check=True, capture_output=True)
+    yield name
+    _on_server(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def office(template, tmp_path):
+    name = f"office_{secrets.token_hex(4)}"
+    _on_server(f"CREATE DATABASE {name} TEMPLATE {template}")
+    redis = embedded.Redis(
+        embedded._redis_program(), data=tmp_path / "redis", sockets=str(_short(tmp_path)), log=tmp_path / "redis.log", account={},
+        password=secrets.token_hex(8), durable=True,
+    )  # fmt: skip
+    redis.start()
+    with Sink() as sink:
+        yield Office(tmp_path, _database(name), redis, sink)
+    redis.stop()
+    shutil.rmtree(redis.sockets)
+    _on_server(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _short(tmp_path):
+    """Return a folder for a socket: a test's own may have too long a path for one."""
+    folder = Path(tmp_path.anchor) / "tmp" / f"po-{secrets.token_hex(4)}"
+    folder.mkdir(0o700)
+    return folder
