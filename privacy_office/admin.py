@@ -101,6 +101,7 @@ class OfficeAdmin(admin.ModelAdmin):
 
     actions = None
     acts = ()
+    empty_value_display = EMPTY
     list_max_show_all = list_per_page = 50
     list_select_related = ()  # every list names what it needs; Django would follow all relations
     paginator = EstimatedPaginator

@@ -108,7 +108,6 @@ TIME_ZONE = env("TIME_ZONE", default="Asia/Ho_Chi_Minh")
 
 # Static files come straight from the apps' folders.
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "var" / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.core.management import CommandError, call_command
 from simple_history.models import HistoricalChanges
 
-from privacy_office.fields import TrackedQuerySet
+from privacy_office.querysets import TrackedQuerySet
 from privacy_office.roles import ROLES
 
 ROOT = Path(__file__).resolve().parent.parent
