@@ -2,6 +2,7 @@
 
 from django import forms
 from django.contrib import admin
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from consent.models import Channel, ChannelRule, ConsentEvent, ConsentState, PolicyVersion, Purpose, Suppression
@@ -21,7 +22,7 @@ class PurposeAdmin(TrackedAdmin):
     def formfield_for_dbfield(self, db_field, request, **kwargs):
         if db_field.name == "channels":
             return forms.MultipleChoiceField(
-                label=db_field.verbose_name, help_text=db_field.help_text, choices=Channel, widget=forms.CheckboxSelectMultiple
+                label=capfirst(db_field.verbose_name), help_text=db_field.help_text, choices=Channel, widget=forms.CheckboxSelectMultiple
             )
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
@@ -40,6 +41,9 @@ class Publish(Act):
 
     def offered(self):
         return self.row.published_at is None
+
+    def to_read(self):
+        return [(language, text) for language, text in (("Tiếng Việt", self.row.text_vi), ("English", self.row.text_en)) if text]
 
     def act(self):
         self.row.publish(by=self.by)

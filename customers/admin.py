@@ -133,13 +133,13 @@ class CustomerAdmin(ReadOnlyAdmin, TrackedAdmin):
     def get_search_results(self, request, queryset, search_term):
         return (queryset.matching(search_term) if search_term.strip() else queryset), False
 
-    @admin.display(description=_("restricted"), boolean=True)
+    @admin.display(description=_("restricted"))
     def restricted(self, customer):
-        return customer.restricted_at is not None
+        return _("yes") if customer.restricted_at else None
 
-    @admin.display(description=_("on hold"), boolean=True)
+    @admin.display(description=_("on hold"))
     def on_hold(self, customer):
-        return customer.on_hold
+        return _("yes") if customer.on_hold else None
 
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
         context |= {

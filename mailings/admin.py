@@ -29,6 +29,9 @@ class Approve(Act):
         super().__init__(row, by, data)
         self.fields["letter"].initial = row.letter
 
+    def to_read(self):
+        return previews(self.row)
+
     def clean_letter(self):
         if self.cleaned_data["letter"] != self.row.letter:
             raise ValidationError(_("The letter was changed since you read it."))
@@ -114,16 +117,16 @@ class CampaignAdmin(TrackedAdmin):
 
 
 def previews(campaign):
-    """Return (language, subject, text) of the letter as an invented customer of each language would read it, or what it lacks."""
+    """Return (title, text) of the letter as an invented customer of each language would read it, or what it lacks."""
     rule = ChannelRule.objects.filter(channel=Channel.EMAIL).first()
     made = []
     for locale in Customer.Locale:
         reader = Customer(full_name="Nguyễn Văn Mẫu", email="mau@example.org", locale=locale)
         try:
             mail = letters.build(Message(campaign=campaign, purpose=campaign.purpose), reader, rule)
-            made.append((locale.label, mail.subject, mail.body))
+            made.append((f"{locale.label}: {mail.subject}", mail.body))
         except (ImproperlyConfigured, ValueError) as gap:
-            made.append((locale.label, _("This letter cannot be made"), str(gap)))
+            made.append((f"{locale.label}: {_('this letter cannot be made')}", str(gap)))
     return made
 
 

@@ -2,7 +2,7 @@
 
 import html
 import re
-from email.utils import formataddr, formatdate
+from email.utils import format_datetime, formataddr
 from urllib.parse import urlsplit
 
 import nh3
@@ -24,7 +24,7 @@ RENEWAL_PLACEHOLDERS = CAMPAIGN_PLACEHOLDERS + SERVICE_PLACEHOLDERS
 
 PLACEHOLDER = re.compile(r"\{(\w*)\}")
 OF_A_SERVICE = re.compile(rf"\{{(?:{'|'.join(SERVICE_PLACEHOLDERS)})\}}")
-MARKDOWN = MarkdownIt("commonmark", {"html": False, "linkify": False})
+MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True})
 TAGS = {"p", "br", "a", "em", "strong", "ul", "ol", "li", "h1", "h2", "h3", "blockquote", "hr", "code", "pre"}
 MAX_BODY = 50_000  # characters
 signer = Signer(salt="mailings.unsubscribe", sep=".")
@@ -120,7 +120,7 @@ def build(message, customer, rule, items=()):
         subject, text, formataddr((settings.COMPANY["name"], settings.MAIL_FROM)), [customer.email],
         headers={
             "Message-ID": f"<{message.public_id.hex}@{host}>",
-            "Date": formatdate(),
+            "Date": format_datetime(timezone.localtime()),
             "List-Id": f"{message.purpose.code} <{message.purpose.code}.{host}>",
             "List-Unsubscribe": f"<{url}>",
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",

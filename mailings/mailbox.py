@@ -48,7 +48,8 @@ def index(request, maildir):
 def show(request, maildir, key):
     mail = found(maildir, key)
     text = mail.get_body(("plain",))
-    return render(request, "mailings/mailbox_mail.html", {"mail": mail, "key": key, "text": text.get_content() if text else ""})
+    context = {"mail": mail, "headers": mail.items(), "key": key, "text": text.get_content() if text else ""}
+    return render(request, "mailings/mailbox_mail.html", context)
 
 
 @xframe_options_sameorigin

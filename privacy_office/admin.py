@@ -91,6 +91,10 @@ class Act(forms.Form):
         """Return whether the row, as it stands, is one to do this to."""
         return True
 
+    def to_read(self):
+        """Return (title, text) of what one has to have read before doing this."""
+        return []
+
     def act(self):
         """Call the verb; return what is to be told once and never again, or None."""
         raise NotImplementedError
@@ -338,7 +342,7 @@ class StaffAdmin(OfficeAdmin):
     def formfield_for_manytomany(self, db_field, request, **kwargs):
         return forms.ModelMultipleChoiceField(
             Group.objects.order_by("name"),
-            label=_("roles"),
+            label=_("Roles"),
             widget=forms.CheckboxSelectMultiple,
             help_text=_("What each role may do is fixed. Nobody approves what they made themselves, whatever their roles."),
         )

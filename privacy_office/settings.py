@@ -196,5 +196,8 @@ LOGGING = {
     "formatters": {"plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
-    "loggers": {"django.db.backends": {"level": "CRITICAL"}},
+    "loggers": {
+        "django.db.backends": {"level": "CRITICAL"},
+        "django.request": {"level": "ERROR"},  # a 404 would write down the address, and some addresses are keys
+    },
 }

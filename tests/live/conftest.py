@@ -1,40 +1,45 @@
 """A whole office for a test: its own database, broker and mail server, worked through manage.py as people work it."""
 
+import http.client
 import json
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+import time
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
-from privacy_office import embedded
+from privacy_office import embedded, keys
 from tests.sink import Sink
 
 ROOT = Path(__file__).resolve().parents[2]
+SERVERS_AND_KEYS = {"DATABASE_URL", "REDIS_URL", "KEYS_DIR", *keys.NAMES}
 POLICY = ROOT.parent / "shared" / "policy" / "privacy_policy.vi.txt"
 
 
 class Office:
-    def __init__(self, folder, database_url, redis, sink):
-        self.folder, self.redis, self.sink = folder, redis, sink
-        self.env = {
-            **os.environ,
-            "DATABASE_URL": database_url,
-            "REDIS_URL": redis.url,
-            "EMAIL_URL": sink.url,
-            "BASE_URL": "https://office.example",
-        }
+    """Commands of the checkout at `root`; without `servers` each joins or starts the checkout's own, as on a machine that has none."""
+
+    def __init__(self, folder, sink, redis=None, root=ROOT, **servers):
+        self.folder, self.sink, self.redis, self.root = folder, sink, redis, root
+        theirs = {name: value for name, value in os.environ.items() if servers or name not in SERVERS_AND_KEYS}
+        self.env = {**theirs, **servers, "EMAIL_URL": sink.url, "BASE_URL": "https://office.example"}
 
     def manage(self, *words, check=True, **env):
         """Run a command as an operator would; return what it printed. Errors carry what it said."""
         done = subprocess.run(
-            [sys.executable, ROOT / "manage.py", *map(str, words)], env={**self.env, **env}, capture_output=True, text=True, timeout=900
+            [sys.executable, self.root / "manage.py", *map(str, words)],
+            env={**self.env, **env},
+            capture_output=True,
+            text=True,
+            timeout=900,
         )
         with (self.folder / "commands.log").open("a") as log:
             log.write(done.stdout + done.stderr)
@@ -80,6 +85,32 @@ class Office:
         return self.started("-m", "celery", "-A", "privacy_office", "worker", "-B", "--concurrency", "2", "--loglevel", "WARNING",
                             "--schedule", str(self.folder / "beat"))  # fmt: skip
 
+    @contextmanager
+    def web(self):
+        """Run the web server; yield a function that posts a form's text to a path and returns the status."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.env["BEHIND_PROXY"] = "1"
+        headers = {"Host": "office.example", "X-Forwarded-Proto": "https", "Content-Type": "application/x-www-form-urlencoded"}
+
+        def ask(method, path, body=None):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            with closing(connection):
+                connection.request(method, path, body, headers)
+                return connection.getresponse().status
+
+        def up():
+            with suppress(ConnectionRefusedError):
+                return ask("GET", "/healthz") == 200
+
+        with self.started("-m", "gunicorn", "privacy_office.wsgi", "--bind", f"127.0.0.1:{port}", "--threads", "4"):
+            end = time.monotonic() + 60
+            while not up():
+                assert time.monotonic() < end, "the web server did not come up"
+                time.sleep(0.1)
+            yield lambda path, body: ask("POST", path, body)
+
     def query(self, sql, *values):
         with psycopg.connect(self.env["DATABASE_URL"]) as db:
             return db.execute(sql, values).fetchall()
@@ -119,7 +150,7 @@ def office(template, tmp_path):
     )  # fmt: skip
     redis.start()
     with Sink() as sink:
-        yield Office(tmp_path, _database(name), redis, sink)
+        yield Office(tmp_path, sink, redis, DATABASE_URL=_database(name), REDIS_URL=redis.url)
     redis.stop()
     shutil.rmtree(redis.sockets)
     _on_server(f"DROP DATABASE {name} WITH (FORCE)")
