@@ -143,7 +143,9 @@ class PolicyVersion(models.Model):
     def draft(self, *, by, changes=None, **values):
         """Write the draft down; ValidationError when it is published already."""
         with transaction.atomic():
-            if self.pk and PolicyVersion.objects.select_for_update().get(pk=self.pk).published_at:
+            if self.pk:
+                self.refresh_from_db(from_queryset=PolicyVersion.objects.select_for_update())
+            if self.published_at:
                 raise ValidationError(_("A published policy version is never changed: draft the next one."))
             for name, value in values.items():
                 setattr(self, name, value)
@@ -156,7 +158,8 @@ class PolicyVersion(models.Model):
     def publish(self, *, by):
         """Put the version into effect, for good."""
         with transaction.atomic():
-            if PolicyVersion.objects.select_for_update().get(pk=self.pk).published_at:
+            self.refresh_from_db(from_queryset=PolicyVersion.objects.select_for_update())
+            if self.published_at:
                 raise ValidationError(_("This policy version is already published."))
             if not (self.text_vi or self.text_en):
                 raise ValidationError(_("There is no text to publish."))

@@ -20,6 +20,8 @@ from privacy_office.fields import (
     blind,
     blind_words,
     digest,
+    normal_email,
+    normal_phone,
 )
 from privacy_office.querysets import CopyQuerySet, TrackedQuerySet
 
@@ -163,10 +165,14 @@ class Customer(models.Model):
         """How this customer is named where the customer acts: see `audit.models.actor`."""
         return f"customer:{self.public_id}"
 
+    def _lock(self):
+        """See the row as it is now and let nobody else change it until the transaction ends."""
+        self.refresh_from_db(from_queryset=Customer.objects.select_for_update())
+
     def _change(self, action, clause, *, by, reason="", **changes):
         """Lock, apply, save with history and leave the entry: what every verb below does."""
         with transaction.atomic():
-            Customer.objects.select_for_update().get(pk=self.pk)
+            self._lock()
             for name, value in changes.items():
                 setattr(self, name, value)
             self._history_user, self._change_reason = audit.staff(by), reason or action
@@ -177,11 +183,20 @@ class Customer(models.Model):
         """Correct personal data (§4); ValidationError when the association has ended."""
         if unknown := set(changes) - {*self.PERSONAL, "locale"}:
             raise TypeError(f"not to be corrected: {', '.join(sorted(unknown))}")
-        if self.association == self.Association.ENDED:
-            raise ValidationError(_("The association with this customer has ended: data is no longer corrected (§4)."))
-        if changes.get("email", self.email) != self.email:
-            changes["email_state"] = self.EmailState.UNVERIFIED
-        self._change("customer.correct", "§4", by=by, reason=reason, **changes)
+        with transaction.atomic():
+            self._lock()
+            if self.association == self.Association.ENDED:
+                raise ValidationError(_("The association with this customer has ended: data is no longer corrected (§4)."))
+            for name, normal in (("email", normal_email), ("phone", normal_phone)):
+                try:
+                    changes |= {name: normal(changes[name])} if changes.get(name) else {}
+                except ValueError:
+                    raise ValidationError({name: _("This is not valid.")}) from None
+            if changes.get("email", self.email) != self.email:
+                if Customer.objects.filter(email_index=blind("email", changes["email"])).exclude(pk=self.pk).exists():
+                    raise ValidationError({"email": _("Another customer has this address.")})
+                changes["email_state"] = self.EmailState.UNVERIFIED
+            self._change("customer.correct", "§4", by=by, reason=reason, **changes)
 
     def restrict(self, *, by, reason):
         """Stop every use of the data but keeping it, at the customer's request."""
@@ -362,15 +377,15 @@ class EmailHold(models.Model):
     def release(self, *, by, channel, note, at=None):
         """End the hold after the customer confirmed through another channel; never by the person who placed it."""
         with transaction.atomic():
-            hold = EmailHold.objects.select_for_update().select_related("customer").get(pk=self.pk)
-            if hold.released_at:
+            self.refresh_from_db(from_queryset=EmailHold.objects.select_for_update())
+            if self.released_at:
                 raise ValidationError(_("This hold is already released."))
-            if by == hold.placed_by:
+            if by == self.placed_by:
                 raise ValidationError(_("A hold is released by another person than the one who placed it (§3.3)."))
-            contact = Contact(customer=hold.customer, channel=Contact.Channel(channel), at=at or timezone.now(), note=note, by=by)
+            contact = Contact(customer=self.customer, channel=Contact.Channel(channel), at=at or timezone.now(), note=note, by=by)
             contact._change_reason = "hold.release"
             contact.save()
             self.contact, self.released_by, self.released_at = contact, by, timezone.now()
             self._history_user, self._change_reason = by, "hold.release"
             self.save()
-            audit.record("hold.release", by=by, obj=self, subject=hold.customer.public_id, clause="§3.3", channel=contact.channel)
+            audit.record("hold.release", by=by, obj=self, subject=self.customer.public_id, clause="§3.3", channel=contact.channel)

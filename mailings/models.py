@@ -24,10 +24,12 @@ RENEWALS_LOCK = 7_305_001  # any number that nothing else in this database locks
 
 
 class CampaignQuerySet(TrackedQuerySet):
+    def sending(self):
+        return self.filter(status=Campaign.Status.SENDING)
+
     def finished(self):
         """Return those being sent of which no message is open any more."""
-        open_messages = Message.objects.open().filter(campaign=OuterRef("pk"))
-        return self.filter(status=Campaign.Status.SENDING).exclude(Exists(open_messages))
+        return self.sending().exclude(Exists(Message.objects.open().filter(campaign=OuterRef("pk"))))
 
 
 class Campaign(models.Model):
@@ -93,8 +95,10 @@ class Campaign(models.Model):
     def _change(self, action, *, by, expected, **changes):
         """Lock, check where the campaign stands, change it with history and entry; what every verb below does."""
         with transaction.atomic():
-            if self.pk and (status := Campaign.objects.select_for_update().get(pk=self.pk).status) not in expected:
-                raise ValidationError(_("This cannot be done to a campaign that is %(status)s.") % {"status": self.Status(status).label})
+            if self.pk:
+                self.refresh_from_db(from_queryset=Campaign.objects.select_for_update())
+            if self.status not in expected:
+                raise ValidationError(_("This cannot be done to a campaign that is %(status)s.") % {"status": self.get_status_display()})
             for name, value in changes.items():
                 setattr(self, name, value)
             self._history_user, self._change_reason = audit.staff(by), action
@@ -104,11 +108,10 @@ class Campaign(models.Model):
     def draft(self, *, by):
         """Write the letter down, new or changed; what was approved must be approved again."""
         self.full_clean(exclude=["created_by", "letter"])
-        if self.pk is None:
-            self.created_by = by
+        letter = {"purpose": self.purpose, "subject": self.subject, "body": self.body}
         self._change(
-            "campaign.draft", by=by, expected=[self.Status.DRAFT, self.Status.APPROVED], status=self.Status.DRAFT, approved_by=None,
-            letter=self.digest(self.purpose, self.subject, self.body),
+            "campaign.draft", by=by, expected=[self.Status.DRAFT, self.Status.APPROVED], **letter, letter=self.digest(**letter),
+            status=self.Status.DRAFT, approved_by=None, created_by=self.created_by if self.pk else by,
         )  # fmt: skip
 
     def approve(self, *, by):
@@ -132,7 +135,7 @@ class Campaign(models.Model):
             Message.objects.bulk_create(batch)
 
     def stop(self, *, by):
-        """End the sending; what has not left never will."""
+        """End the sending; what has not left never will: the postman blocks what it has in hand."""
         with transaction.atomic():
             self._change("campaign.stop", by=by, expected=[self.Status.SENDING], status=self.Status.STOPPED, ended_at=timezone.now())
             queued = Message.objects.filter(campaign=self, state=Message.State.QUEUED)

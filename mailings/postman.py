@@ -13,13 +13,14 @@ from django.utils import timezone
 from consent import gate
 from consent.models import Channel, ChannelRule
 from mailings import letters
-from mailings.models import Message
+from mailings.models import Campaign, Message
 from mailings.relay import Relay, Unreachable
 from privacy_office.fields import UndecryptableValue
 
 CHUNK = 50  # messages claimed at once: what a killed worker can leave in doubt
 FRESH = 1.0  # seconds a verdict holds
 PAUSE = timedelta(seconds=15)  # before a mail server that cannot be reached is tried again
+STOPPED = gate.Decision(False, "campaign_stopped", "§2.4")
 NO_LONGER_DUE = gate.Decision(False, "no_longer_due", "§2.2")
 
 relay = Relay()  # one a process, kept between tasks
@@ -88,15 +89,19 @@ class Worker:
         at, asked, reached = timezone.now(), time.monotonic(), True
         with transaction.atomic():
             released = gate.release([m.customer_id for m in batch], batch[0].purpose.code, Channel.EMAIL, at)
+        going = set(Campaign.objects.sending().filter(pk__in={m.campaign_id for m in batch}).values_list("pk", flat=True))
         uncounted = set()
         try:
             for message in batch:
                 decision, customer = released[message.customer_id]
+                if message.campaign_id and message.campaign_id not in going:
+                    decision = STOPPED
                 if decision.allowed and (not reached or time.monotonic() - asked > FRESH):
                     uncounted.add(message.customer_id)
                     continue
                 message.decide(decision, at)
                 if not decision.allowed:
+                    uncounted.add(message.customer_id)
                     continue
                 try:
                     self._send(message, customer, at)
