@@ -121,7 +121,13 @@ class PolicyVersion(models.Model):
     text_vi = models.TextField(_("text in Vietnamese"), blank=True, help_text=_("The whole policy, as it is published."))
     text_en = models.TextField(_("text in English"), blank=True, help_text=_("The whole policy, as it is published."))
     published_at = models.DateTimeField(_("published at"), null=True, editable=False, help_text=_("Since when it is in effect."))
-    digest = models.CharField(_("digest"), max_length=64, blank=True, editable=False, help_text=_("SHA-256 of the texts as published."))
+    digest = models.CharField(
+        _("digest"),
+        max_length=64,
+        blank=True,
+        editable=False,
+        help_text=_("SHA-256 of number, severity, purposes changed and texts, as published."),
+    )
     history = HistoricalRecords(history_id_field=models.BigAutoField(), m2m_fields=[changes])
     objects = PolicyVersionQuerySet.as_manager()
 
@@ -167,7 +173,9 @@ class PolicyVersion(models.Model):
                 raise ValidationError(_("A major version names the purposes it changes."))
             if PolicyVersion.objects.published().filter(number__gte=self.number).exists():
                 raise ValidationError(_("A version with this number or a later one is already published."))
-            self.digest = hashlib.sha256(f"{self.number}\0{self.text_vi}\0{self.text_en}".encode()).hexdigest()
+            changed = ",".join(sorted(purpose.code for purpose in self.changes.all()))
+            published = "\0".join([str(self.number), self.severity, changed, self.text_vi, self.text_en])
+            self.digest = hashlib.sha256(published.encode()).hexdigest()
             self.published_at = timezone.now()
             self._history_user, self._change_reason = audit.staff(by), "policy.publish"
             self.save()
@@ -189,6 +197,11 @@ class Event(models.TextChoices):
 
 
 ALLOWS = frozenset({Event.GIVEN, Event.RENEWED})
+# At one instant the later one here counts: a no beats a yes, whichever arrives first.
+RANK = [
+    Event.UNKNOWN, Event.REQUESTED, Event.GIVEN, Event.RENEWED, Event.EXPIRED, Event.INVALIDATED, Event.REVOKED, Event.REFUSED,
+    Event.WITHDRAWN,
+]  # fmt: skip
 STOPS = frozenset({Event.REFUSED, Event.WITHDRAWN, Event.REVOKED})  # the customer's own no: it outlives the row
 
 
@@ -234,18 +247,40 @@ class ConsentEventQuerySet(CopyQuerySet):
 class ConsentEvent(models.Model):
     """One thing a customer said about one purpose and channel (the event of an ISO/IEC TS 27560 consent record). Append-only."""
 
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="consent_events", verbose_name=_("customer"))
-    purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, related_name="+", verbose_name=_("purpose"))
-    channel = models.CharField(_("channel"), max_length=10, choices=Channel)
-    event = models.CharField(_("event"), max_length=12, choices=Event)
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="consent_events", verbose_name=_("customer"), help_text=_("Who said it.")
+    )
+    purpose = models.ForeignKey(
+        Purpose, on_delete=models.PROTECT, related_name="+", verbose_name=_("purpose"), help_text=_("What it was about.")
+    )
+    channel = models.CharField(
+        _("channel"), max_length=10, choices=Channel, help_text=_("By which channel contact was allowed or refused.")
+    )
+    event = models.CharField(_("event"), max_length=12, choices=Event, help_text=_("What was said."))
     at = models.DateTimeField(_("at"), help_text=_("When the customer said it."))
-    recorded_at = models.DateTimeField(_("recorded at"), db_default=Now(), editable=False)
+    recorded_at = models.DateTimeField(
+        _("recorded at"), db_default=Now(), editable=False, help_text=_("Set by the database when it was written down.")
+    )
     source = models.CharField(_("source"), max_length=20, choices=Source, help_text=_("How it reached us."))
     policy_version = models.ForeignKey(
-        PolicyVersion, on_delete=models.PROTECT, null=True, related_name="+", verbose_name=_("policy version")
+        PolicyVersion,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        verbose_name=_("policy version"),
+        help_text=_("The policy version that was shown."),
     )
-    shown_digest = models.CharField(_("digest of the text shown"), max_length=64, blank=True)
-    evidence = models.ForeignKey(Evidence, on_delete=models.PROTECT, null=True, related_name="+", verbose_name=_("evidence"))
+    shown_digest = models.CharField(
+        _("digest of the text shown"), max_length=64, blank=True, help_text=_("SHA-256 of the text that was shown.")
+    )
+    evidence = models.ForeignKey(
+        Evidence,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        verbose_name=_("evidence"),
+        help_text=_("What shows that it was said."),
+    )
     by = models.CharField(_("by"), max_length=60, help_text=_("Who wrote it down: see the audit's actor."))
     objects = ConsentEventQuerySet.as_manager()
 
@@ -273,14 +308,27 @@ class ConsentStateQuerySet(models.QuerySet):
 class ConsentState(models.Model):
     """Where one customer's consent to one purpose by one channel stands: the projection of the ledger, written by `record` alone."""
 
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="consent_states", verbose_name=_("customer"))
-    purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, related_name="+", verbose_name=_("purpose"))
-    channel = models.CharField(_("channel"), max_length=10, choices=Channel)
-    state = models.CharField(_("state"), max_length=12, choices=Event, default=Event.UNKNOWN)
-    at = models.DateTimeField(_("since"), null=True)
-    event = models.ForeignKey(ConsentEvent, on_delete=models.PROTECT, null=True, related_name="+", verbose_name=_("event"))
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="consent_states", verbose_name=_("customer"), help_text=_("Whose consent it is.")
+    )
+    purpose = models.ForeignKey(
+        Purpose, on_delete=models.PROTECT, related_name="+", verbose_name=_("purpose"), help_text=_("What it is about.")
+    )
+    channel = models.CharField(_("channel"), max_length=10, choices=Channel, help_text=_("By which channel."))
+    state = models.CharField(
+        _("state"), max_length=12, choices=Event, default=Event.UNKNOWN, help_text=_("Only given and renewed allow anything.")
+    )
+    at = models.DateTimeField(_("since"), null=True, help_text=_("When the customer said so."))
+    event = models.ForeignKey(
+        ConsentEvent, on_delete=models.PROTECT, null=True, related_name="+", verbose_name=_("event"), help_text=_("The event that says so.")
+    )
     policy_version = models.ForeignKey(
-        PolicyVersion, on_delete=models.PROTECT, null=True, related_name="+", verbose_name=_("policy version")
+        PolicyVersion,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        verbose_name=_("policy version"),
+        help_text=_("The policy version that was shown."),
     )
     objects = ConsentStateQuerySet.as_manager()
 
@@ -296,8 +344,8 @@ class ConsentState(models.Model):
         return self.customer_id, self.purpose_id, self.channel
 
     def follow(self, event):
-        """Take the event's state if nothing later, and no refusal at the same instant, was said; return whether it did."""
-        if self.at and (event.at < self.at or (event.at == self.at and self.state in STOPS and event.event not in STOPS)):
+        """Take the event's state if nothing later, or weightier at the same instant, was said; return whether it did."""
+        if self.at and (event.at, RANK.index(event.event)) < (self.at, RANK.index(self.state)):
             return False
         self.state, self.at, self.event, self.policy_version = event.event, event.at, event, event.policy_version
         return True
@@ -363,9 +411,11 @@ class Suppression(models.Model):
     """An address that said no to a purpose, by keyed digest alone, so that the no outlives erasure and re-import."""
 
     digest = models.BinaryField(_("digest"), max_length=16, editable=False, help_text=_("The blind index of the address or number."))
-    purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, related_name="+", verbose_name=_("purpose"))
-    channel = models.CharField(_("channel"), max_length=10, choices=Channel)
-    since = models.DateTimeField(_("since"))
+    purpose = models.ForeignKey(
+        Purpose, on_delete=models.PROTECT, related_name="+", verbose_name=_("purpose"), help_text=_("What was refused.")
+    )
+    channel = models.CharField(_("channel"), max_length=10, choices=Channel, help_text=_("By which channel."))
+    since = models.DateTimeField(_("since"), help_text=_("When it was refused."))
     lifted_at = models.DateTimeField(_("lifted at"), null=True, help_text=_("When a later yes of the same address lifted it."))
     objects = SuppressionQuerySet.as_manager()
 
@@ -384,9 +434,11 @@ class Suppression(models.Model):
 class AdvertisingContacts(models.Model):
     """When one customer was last advertised to by one channel: as many times as the cap counts, all purposes together."""
 
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="+", verbose_name=_("customer"))
-    channel = models.CharField(_("channel"), max_length=10, choices=Channel)
-    times = ArrayField(models.DateTimeField(), verbose_name=_("times"))
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="+", verbose_name=_("customer"), help_text=_("Who was contacted.")
+    )
+    channel = models.CharField(_("channel"), max_length=10, choices=Channel, help_text=_("By which channel."))
+    times = ArrayField(models.DateTimeField(), verbose_name=_("times"), help_text=_("The latest times, newest first."))
 
     class Meta:
         verbose_name = verbose_name_plural = _("advertising contacts")

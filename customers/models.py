@@ -160,6 +160,14 @@ class Customer(models.Model):
     def __str__(self):
         return self.ref
 
+    def save(self, *args, update_fields=None, **kwargs):
+        if update_fields is not None:  # an index is written with its source
+            update_fields = {
+                *update_fields,
+                *(f.attname for f in self._meta.concrete_fields if getattr(f, "source", None) in update_fields),
+            }
+        super().save(*args, update_fields=update_fields, **kwargs)
+
     @property
     def actor(self):
         """How this customer is named where the customer acts: see `audit.models.actor`."""
@@ -242,7 +250,9 @@ class ServiceQuerySet(TrackedQuerySet):
 class Service(models.Model):
     """What a customer bought and until when. Its access data is of class credential."""
 
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="services", verbose_name=_("customer"))
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="services", verbose_name=_("customer"), help_text=_("Whose service it is.")
+    )
     product = models.CharField(_("product"), max_length=100, help_text=_("What was bought."))
     plan = models.CharField(_("plan"), max_length=100, blank=True, help_text=_("In which size or tariff."))
     started_on = models.DateField(_("started on"), null=True, blank=True, help_text=_("First day of the service."))
@@ -270,9 +280,9 @@ class Service(models.Model):
     def __str__(self):
         return f"{self.product} {self.plan}".strip()
 
-    def save(self, *args, **kwargs):
+    def save(self, *args, update_fields=None, **kwargs):
         self.identity = self.identify()
-        super().save(*args, **kwargs)
+        super().save(*args, update_fields=update_fields and {*update_fields, "identity"}, **kwargs)
 
     def identify(self):
         """Return the digest that tells this service from the customer's others: an export has no number for it."""
@@ -288,13 +298,21 @@ class Contact(models.Model):
         VISIT = "visit", _("in person")
         POST = "post", _("letter")
 
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="contacts", verbose_name=_("customer"))
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="contacts", verbose_name=_("customer"), help_text=_("Who was reached.")
+    )
     channel = models.CharField(
         _("channel"), max_length=10, choices=Channel, help_text=_("How the customer was reached. E-mail does not count.")
     )
     at = models.DateTimeField(_("at"), default=timezone.now, help_text=_("When the customer was reached."))
     note = EncryptedTextField(_("note"), blank=True, help_text=_("How the customer was recognised and what was said. Encrypted."))
-    by = models.ForeignKey("privacy_office.Staff", on_delete=models.PROTECT, related_name="+", verbose_name=_("by"))
+    by = models.ForeignKey(
+        "privacy_office.Staff",
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name=_("by"),
+        help_text=_("Who spoke with the customer."),
+    )
     history = HistoricalRecords(history_id_field=models.BigAutoField())
     objects = TrackedQuerySet.as_manager()
 
@@ -308,9 +326,11 @@ class Contact(models.Model):
 class Evidence(models.Model):
     """What shows that something was said or asked: kept beside the records that point at it, so that erasure reaches it."""
 
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="evidence", verbose_name=_("customer"))
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="evidence", verbose_name=_("customer"), help_text=_("Whom it is about.")
+    )
     text = EncryptedTextField(_("text"), null=True, help_text=_("Where and how it can be shown: ticket, form, recording. Encrypted."))
-    added_at = models.DateTimeField(_("added at"), auto_now_add=True)
+    added_at = models.DateTimeField(_("added at"), auto_now_add=True, help_text=_("When it was kept."))
     objects = CopyQuerySet.as_manager()
 
     class Meta:
@@ -328,15 +348,28 @@ class EmailHoldQuerySet(TrackedQuerySet):
 class EmailHold(models.Model):
     """A suspension of requests from, and confidential mail to, one customer's address (§3.3)."""
 
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="holds", verbose_name=_("customer"))
-    reason = models.CharField(_("reason"), max_length=200, help_text=_("The sign of fraud or anything abnormal; no personal data."))
-    placed_at = models.DateTimeField(_("placed at"), auto_now_add=True)
-    placed_by = models.ForeignKey(
-        "privacy_office.Staff", on_delete=models.PROTECT, null=True, related_name="+", verbose_name=_("placed by")
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="holds", verbose_name=_("customer"), help_text=_("Whose address it is.")
     )
-    released_at = models.DateTimeField(_("released at"), null=True, editable=False)
+    reason = models.CharField(_("reason"), max_length=200, help_text=_("The sign of fraud or anything abnormal; no personal data."))
+    placed_at = models.DateTimeField(_("placed at"), auto_now_add=True, help_text=_("Since when the address is suspended."))
+    placed_by = models.ForeignKey(
+        "privacy_office.Staff",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        verbose_name=_("placed by"),
+        help_text=_("Who placed it; empty: a rule of the office."),
+    )
+    released_at = models.DateTimeField(_("released at"), null=True, editable=False, help_text=_("When it ended."))
     released_by = models.ForeignKey(
-        "privacy_office.Staff", on_delete=models.PROTECT, null=True, editable=False, related_name="+", verbose_name=_("released by")
+        "privacy_office.Staff",
+        on_delete=models.PROTECT,
+        null=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("released by"),
+        help_text=_("Who released it: another person than the one who placed it."),
     )
     contact = models.ForeignKey(
         Contact,

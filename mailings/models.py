@@ -51,15 +51,38 @@ class Campaign(models.Model):
     )
     subject = models.CharField(_("subject"), max_length=150, help_text=_("The label that advertising needs is added by the office."))
     body = models.TextField(_("body"), help_text=_("Markdown. Placeholders: {full_name}, {company}."))
-    status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.DRAFT, editable=False)
-    letter = models.CharField(_("digest of the letter"), max_length=64, unique=True, editable=False)
-    created_by = models.ForeignKey(Staff, on_delete=models.PROTECT, related_name="+", editable=False, verbose_name=_("created by"))
-    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
-    approved_by = models.ForeignKey(
-        Staff, on_delete=models.PROTECT, null=True, related_name="+", editable=False, verbose_name=_("approved by")
+    status = models.CharField(
+        _("status"),
+        max_length=10,
+        choices=Status,
+        default=Status.DRAFT,
+        editable=False,
+        help_text=_("Where it stands: changed by approving, launching and stopping alone."),
     )
-    launched_at = models.DateTimeField(_("launched at"), null=True, editable=False)
-    ended_at = models.DateTimeField(_("ended at"), null=True, editable=False)
+    letter = models.CharField(
+        _("digest of the letter"),
+        max_length=64,
+        unique=True,
+        editable=False,
+        help_text=_("Two campaigns with the same digest are the same letter."),
+    )
+    created_by = models.ForeignKey(
+        Staff, on_delete=models.PROTECT, related_name="+", editable=False, verbose_name=_("created by"), help_text=_("Who wrote it.")
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True, help_text=_("When it was written."))
+    approved_by = models.ForeignKey(
+        Staff,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        editable=False,
+        verbose_name=_("approved by"),
+        help_text=_("Who let it out: another person than its author."),
+    )
+    launched_at = models.DateTimeField(_("launched at"), null=True, editable=False, help_text=_("When its messages were queued."))
+    ended_at = models.DateTimeField(
+        _("ended at"), null=True, editable=False, help_text=_("When the last message was settled, or it was stopped.")
+    )
     history = HistoricalRecords(history_id_field=models.BigAutoField())
     objects = CampaignQuerySet.as_manager()
 
@@ -152,7 +175,9 @@ class RenewalNotice(models.Model):
     days_before = models.PositiveSmallIntegerField(
         _("days before"), unique=True, help_text=_("How many days before the service expires it goes out.")
     )
-    subject_vi = models.CharField(_("subject in Vietnamese"), max_length=150)
+    subject_vi = models.CharField(
+        _("subject in Vietnamese"), max_length=150, help_text=_("One line, with the same placeholders as the body.")
+    )
     body_vi = models.TextField(
         _("body in Vietnamese"),
         help_text=_(
@@ -160,7 +185,7 @@ class RenewalNotice(models.Model):
             "A line with one of the last four is repeated for each service."
         ),
     )
-    subject_en = models.CharField(_("subject in English"), max_length=150)
+    subject_en = models.CharField(_("subject in English"), max_length=150, help_text=_("One line, with the same placeholders as the body."))
     body_en = models.TextField(_("body in English"), help_text=_("As in Vietnamese."))
     active = models.BooleanField(_("active"), default=True, help_text=_("Whether it goes out."))
     history = HistoricalRecords(history_id_field=models.BigAutoField())
@@ -279,26 +304,48 @@ class Message(models.Model):
 
     GIVE_UP = timedelta(hours=24)
 
-    public_id = models.UUIDField(_("identifier"), default=uuid.uuid4, unique=True, editable=False)
-    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, null=True, related_name="messages", verbose_name=_("campaign"))
-    notice = models.ForeignKey(
-        RenewalNotice, on_delete=models.PROTECT, null=True, related_name="messages", verbose_name=_("renewal notice")
+    public_id = models.UUIDField(
+        _("identifier"),
+        default=uuid.uuid4,
+        unique=True,
+        editable=False,
+        help_text=_("Names the message in its Message-ID and in its link to refuse."),
     )
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="messages", verbose_name=_("customer"))
-    purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, related_name="+", verbose_name=_("purpose"))
-    state = models.CharField(_("state"), max_length=10, choices=State, default=State.QUEUED)
-    created_at = models.DateTimeField(_("created at"), default=timezone.now)
-    not_before = models.DateTimeField(_("not before"), default=timezone.now)
-    worker = models.BigIntegerField(_("worker"), null=True)
-    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    campaign = models.ForeignKey(
+        Campaign,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="messages",
+        verbose_name=_("campaign"),
+        help_text=_("The campaign it belongs to."),
+    )
+    notice = models.ForeignKey(
+        RenewalNotice,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="messages",
+        verbose_name=_("renewal notice"),
+        help_text=_("The renewal notice it is."),
+    )
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="messages", verbose_name=_("customer"), help_text=_("Whom it is for.")
+    )
+    purpose = models.ForeignKey(
+        Purpose, on_delete=models.PROTECT, related_name="+", verbose_name=_("purpose"), help_text=_("What the data is used for.")
+    )
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.QUEUED, help_text=_("What became of it."))
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, help_text=_("When it was queued."))
+    not_before = models.DateTimeField(_("not before"), default=timezone.now, help_text=_("The moment from which it may leave."))
+    worker = models.BigIntegerField(_("worker"), null=True, help_text=_("Which worker has it in hand."))
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0, help_text=_("How often a mail server was asked to take it."))
     reason = models.CharField(_("reason"), max_length=40, blank=True, help_text=_("The gate's reason, or what went wrong."))
-    clause = models.CharField(_("clause"), max_length=10, blank=True)
-    evidence = models.CharField(_("evidence"), max_length=100, blank=True)
-    decided_at = models.DateTimeField(_("decided at"), null=True)
+    clause = models.CharField(_("clause"), max_length=10, blank=True, help_text=_("The clause that the decision rests on."))
+    evidence = models.CharField(_("evidence"), max_length=100, blank=True, help_text=_("The row that shows it."))
+    decided_at = models.DateTimeField(_("decided at"), null=True, help_text=_("When the gate was asked last."))
     reply = models.CharField(
         _("reply of the mail server"), max_length=20, blank=True, help_text=_("Its codes alone: its words may name the address.")
     )
-    sent_at = models.DateTimeField(_("sent at"), null=True)
+    sent_at = models.DateTimeField(_("sent at"), null=True, help_text=_("When the mail server took it."))
     objects = MessageQuerySet.as_manager()
 
     class Meta:
@@ -333,6 +380,14 @@ class Message(models.Model):
         else:
             self.state = self.State.UNKNOWN if outcome == "unknown" else self.State.FAILED
 
+    def leave(self):
+        """Begin the hand-over: from here on it may have left, whatever ends this process."""
+        self.state = self.State.UNKNOWN
+
+    def stay(self):
+        """Take that back: nothing was handed over."""
+        self.state = self.State.CLAIMED
+
     def put_back(self, at, wait):
         """Return it to the queue untried."""
         self.state, self.not_before = self.State.QUEUED, at + wait
@@ -341,10 +396,14 @@ class Message(models.Model):
 class RenewalItem(models.Model):
     """One service that a renewal notice tells of: never told twice for one (service, expiry, days)."""
 
-    message = models.ForeignKey(Message, on_delete=models.PROTECT, related_name="items", verbose_name=_("message"))
-    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="+", verbose_name=_("service"))
-    expires_on = models.DateField(_("expires on"))
-    days_before = models.PositiveSmallIntegerField(_("days before"))
+    message = models.ForeignKey(
+        Message, on_delete=models.PROTECT, related_name="items", verbose_name=_("message"), help_text=_("The message that tells of it.")
+    )
+    service = models.ForeignKey(
+        Service, on_delete=models.PROTECT, related_name="+", verbose_name=_("service"), help_text=_("What expires.")
+    )
+    expires_on = models.DateField(_("expires on"), help_text=_("The day it expires, as told."))
+    days_before = models.PositiveSmallIntegerField(_("days before"), help_text=_("Which of the notices it was."))
 
     class Meta:
         verbose_name, verbose_name_plural = _("renewal item"), _("renewal items")

@@ -127,11 +127,11 @@ class Worker:
         except (UndecryptableValue, ImproperlyConfigured, ValueError) as error:
             message.reason = type(error).__name__
             return message.hand_over("failed", "", timezone.now())
-        message.state = Message.State.UNKNOWN  # and stays so if whatever ends this process ends it in the next line
+        message.leave()
         try:
             outcome, reply = relay.send(settings.MAIL_FROM, mail.to[0], data)
         except Unreachable:
-            message.state = Message.State.CLAIMED
+            message.stay()
             raise
         message.hand_over(outcome, reply, timezone.now())
 

@@ -1,3 +1,5 @@
+"""Addresses of the pages that mail leads to."""
+
 from django.urls import path
 
 from mailings import mailbox, views

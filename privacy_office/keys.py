@@ -53,7 +53,7 @@ def read(name):
         path = Path(named) if named else folder() / name
         try:
             value = path.read_text()
-        except OSError:
+        except (OSError, UnicodeError):
             raise ImproperlyConfigured(f"{name} is missing: set {name} or {name}_FILE.") from None
     value = value.strip()
     if not _strong(name, value):
@@ -78,4 +78,4 @@ def _strong_bytes(value):
         raw = base64.urlsafe_b64decode(value)
     except ValueError:
         return False
-    return len(raw) == 32 and len(set(raw)) >= 12  # 32 random bytes with fewer distinct ones do not happen
+    return len(value) == 44 and len(raw) == 32 and len(set(raw)) >= 12  # 32 random bytes with fewer distinct ones do not happen
