@@ -168,6 +168,9 @@ class Customer(models.Model):
             }
         super().save(*args, update_fields=update_fields, **kwargs)
 
+    def delete(self, *args, **kwargs):
+        raise TypeError("Customers are erased, never deleted: a deletion would leave the person in the history.")
+
     @property
     def actor(self):
         """How this customer is named where the customer acts: see `audit.models.actor`."""
@@ -201,6 +204,8 @@ class Customer(models.Model):
                 except ValueError:
                     raise ValidationError({name: _("This is not valid.")}) from None
             if changes.get("email", self.email) != self.email:
+                if self.holds.open().exists():
+                    raise ValidationError({"email": _("This address is on hold: it is changed after the hold is released (§3.3).")})
                 if Customer.objects.filter(email_index=blind("email", changes["email"])).exclude(pk=self.pk).exists():
                     raise ValidationError({"email": _("Another customer has this address.")})
                 changes["email_state"] = self.EmailState.UNVERIFIED
@@ -208,13 +213,24 @@ class Customer(models.Model):
 
     def restrict(self, *, by, reason):
         """Stop every use of the data but keeping it, at the customer's request."""
-        self._change("customer.restrict", "§1.2", by=by, reason=reason, restricted_at=timezone.now())
+        with transaction.atomic():
+            self._lock()
+            if self.restricted_at:
+                raise ValidationError(_("Use of this customer's data is restricted already."))
+            self._change("customer.restrict", "§1.2", by=by, reason=reason, restricted_at=timezone.now())
 
     def lift_restriction(self, *, by, reason):
+        """Allow use again, as far as the gate allows it."""
         self._change("customer.lift_restriction", "§1.2", by=by, reason=reason, restricted_at=None)
 
     def end_association(self, *, on, by, reason):
-        self._change("customer.end_association", "§4", by=by, reason=reason, association=self.Association.ENDED, association_ended_on=on)
+        """Write down that the customer left on the day `on`."""
+        with transaction.atomic():
+            self._lock()
+            if self.association == self.Association.ENDED:
+                raise ValidationError(_("The association has ended already."))
+            ended = {"association": self.Association.ENDED, "association_ended_on": on}
+            self._change("customer.end_association", "§4", by=by, reason=reason, **ended)
 
     def set_email_state(self, state, *, by, reason):
         """Write down what was learnt of the address: verified, bouncing or complained of (§3.1)."""

@@ -67,7 +67,12 @@ class Campaign(models.Model):
         help_text=_("Two campaigns with the same digest are the same letter."),
     )
     created_by = models.ForeignKey(
-        Staff, on_delete=models.PROTECT, related_name="+", editable=False, verbose_name=_("created by"), help_text=_("Who wrote it.")
+        Staff,
+        on_delete=models.PROTECT,
+        related_name="+",
+        editable=False,
+        verbose_name=_("created by"),
+        help_text=_("Who wrote it, or changed it last."),
     )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True, help_text=_("When it was written."))
     approved_by = models.ForeignKey(
@@ -129,12 +134,12 @@ class Campaign(models.Model):
             audit.record(action, by=by, obj=self, clause=self.purpose.clause, purpose=self.purpose.code, letter=self.letter)
 
     def draft(self, *, by):
-        """Write the letter down, new or changed; what was approved must be approved again."""
+        """Write the letter down, new or changed; it is then the letter of who did, and must be approved (again) by another."""
         self.full_clean(exclude=["created_by", "letter"])
         letter = {"purpose": self.purpose, "subject": self.subject, "body": self.body}
         self._change(
             "campaign.draft", by=by, expected=[self.Status.DRAFT, self.Status.APPROVED], **letter, letter=self.digest(**letter),
-            status=self.Status.DRAFT, approved_by=None, created_by=self.created_by if self.pk else by,
+            status=self.Status.DRAFT, approved_by=None, created_by=by,
         )  # fmt: skip
 
     def approve(self, *, by):

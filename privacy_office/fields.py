@@ -133,12 +133,12 @@ def is_encrypted(field):
 
 def normal_email(value):
     """Return `value` trimmed, case-folded and with its domain in IDNA's A-form; ValueError when that cannot be."""
-    local, at, domain = unicodedata.normalize("NFC", value.strip()).casefold().rpartition("@")
+    local, at, domain = unicodedata.normalize("NFC", value.strip()).rpartition("@")
     if not (local and at and domain):
         raise ValueError("no e-mail address")
-    if not domain.isascii():
-        domain = idna.encode(domain, uts46=True).decode()  # idna.IDNAError is a ValueError
-    return f"{local}@{domain}"
+    # Not casefold() for the domain: straße.de and strasse.de are two. idna.IDNAError is a ValueError.
+    domain = domain.lower() if domain.isascii() else idna.encode(domain, uts46=True).decode()
+    return f"{local.casefold()}@{domain}"
 
 
 @functools.lru_cache(8192)  # the same number is asked for by its field, its index and its last four digits

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
@@ -278,3 +279,31 @@ def test_the_name_of_a_row_is_no_personal_data():
     rows = [ann, service, hold, hold.contact, *Customer.history.all(), *Service.history.all()]
     assert str(ann) == "KH1"
     assert not [row for row in rows if any(plain in f"{row} {row!r}" for plain in ("Ánh", "anh", "@", "+84"))]
+
+
+@pytest.mark.django_db
+def test_a_held_address_is_not_changed():
+    ann = make_customer("ann")
+    make_hold(ann)
+    with pytest.raises(ValidationError, match="hold"):
+        ann.correct(by=None, reason="asked", email="other@example.org")
+    ann.correct(by=None, reason="asked", address="2 Phố Ví Dụ")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("change", [{"email": "no address"}, {"phone": "12"}])
+def test_a_correction_to_what_is_none_is_refused(change):
+    with pytest.raises(ValidationError):
+        make_customer("ann").correct(by=None, reason="asked", **change)
+
+
+@pytest.mark.django_db
+def test_a_customer_is_never_deleted():
+    with pytest.raises(TypeError, match="erased"):
+        make_customer("ann").delete()
+
+
+@pytest.mark.django_db
+def test_no_dump_in_the_clear():
+    with pytest.raises(CommandError, match="pg_dump"):
+        call_command("dumpdata")

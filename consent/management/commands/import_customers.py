@@ -49,6 +49,9 @@ class Command(BaseCommand):
             summary = {kind: self.take_all(kind, table, rejected) for kind, table in tables.items()}
             if dry_run:
                 transaction.set_rollback(True)
+            else:
+                with connection.cursor() as cursor:
+                    cursor.execute("ANALYZE")  # else the next questions are planned for the tables as they were
         self.stdout.write(json.dumps({**summary, "dry_run": dry_run}))
 
     def hold_lock(self):

@@ -11,7 +11,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from audit.models import actor
@@ -60,6 +60,8 @@ class Command(BaseCommand):
                 self.load_policy()
                 self.hire()
                 self.enrol(random.Random(1))
+            with connection.cursor() as cursor:
+                cursor.execute("ANALYZE")
             self.stdout.write(f"{CUSTOMERS} invented customers are here.")
         if settings.EMAIL_HOST in ("127.0.0.1", "localhost"):
             self.send()
