@@ -1,28 +1,15 @@
-"""Measures the gate in an office of half a million: decisions a second a core, one decision, and its number of queries.
-
-Makes a database of its own on the server that DATABASE_URL names, or on a throw-away one, and drops it; touches no other.
-"""
+"""Measures the gate in an office of half a million: decisions a second a core, one decision, and its number of queries."""
 
 import argparse
 import json
-import os
 import random
 import statistics
 import sys
-import tempfile
 import time
-from contextlib import contextmanager
-from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
-import django
-import psycopg
-from django.core.management import call_command
+from database import own_database
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from privacy_office import embedded, keys
 
 GOALS = {"chunks_of_50": 15_000, "chunks_of_500": 50_000, "one_ms": 3}  # decisions a second a core; milliseconds
 ASKED = ("promotions", "email")
@@ -51,27 +38,6 @@ SELECT id, 'email', ARRAY[now() - interval '2 hours', now() - interval '30 hours
 INSERT INTO customers_emailhold (customer_id, reason, placed_at) SELECT id, 'x', now() FROM customers_customer WHERE id % 100 = 0;
 SELECT set_config('session_replication_role', 'origin', false) WHERE current_setting('is_superuser') = 'on';
 """
-
-
-@contextmanager
-def office():
-    """A new database with the office's tables and rows, keys of its own, Django set up on it; gone at the end."""
-    with embedded.servers(throwaway=True, durable=False), tempfile.TemporaryDirectory() as folder:
-        keys.make(folder)
-        os.environ.update({name: (Path(folder) / name).read_text().strip() for name in keys.NAMES})
-        server, name = os.environ["DATABASE_URL"], f"benchmark_gate_{os.getpid()}"
-        with psycopg.connect(server, autocommit=True) as database:
-            database.execute(f"CREATE DATABASE {name}")
-            os.environ["DATABASE_URL"] = urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
-            os.environ["DJANGO_SETTINGS_MODULE"] = "privacy_office.settings"
-            try:
-                django.setup()
-                call_command("migrate", verbosity=0)
-                call_command("setup", verbosity=0)
-                yield
-            finally:
-                connection.close()
-                database.execute(f"DROP DATABASE {name}")
 
 
 def fill(customers, consents):
@@ -115,7 +81,7 @@ def main():
     parser.add_argument("--consents", type=int, default=2_000_000)
     parser.add_argument("--decisions", type=int, default=100_000)
     options = parser.parse_args()
-    with office():
+    with own_database():
         global gate
         from consent import gate
         from consent.models import Customer
