@@ -1,19 +1,26 @@
 #!/usr/bin/env python3
-"""Runs one command of the office, on servers of its own where none is named."""
+"""Runs one command of the office, on servers of its own where none is named, in the .venv that ./run made where it is needed."""
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
 
-import environ
-from django.core.exceptions import ImproperlyConfigured
-from django.core.management import execute_from_command_line
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv" / "bin" / "python"
 
-from privacy_office import embedded
+if importlib.util.find_spec("django") is None and VENV.exists():
+    os.execv(VENV, [str(VENV), *sys.argv])
+
+import environ  # noqa: E402  (these are there only now)
+from django.core.exceptions import ImproperlyConfigured  # noqa: E402
+from django.core.management import execute_from_command_line  # noqa: E402
+
+from privacy_office import embedded  # noqa: E402
 
 
 def main():
-    environ.Env.read_env(Path(__file__).resolve().with_name(".env"))
+    environ.Env.read_env(ROOT / ".env")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "privacy_office.settings")
     try:
         with embedded.servers():

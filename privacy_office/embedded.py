@@ -366,7 +366,10 @@ def _running(wanted, var, durable):
                 program = _copied(program, folder)
             running.redis = Redis(program, data=home / "redis", log=home / "log/redis.log", **common)
             stack.callback(running.redis.stop)
-            running.redis.start()
+            try:
+                running.redis.start()
+            except Unavailable:  # files of a newer or another server, it may be: what was queued is in the database anyway
+                running.redis.start(empty=True)
         started = {"DATABASE_URL": running.postgres, "REDIS_URL": running.redis}
         stack.enter_context(_exported({name: server.url for name, server in started.items() if server}))
         yield running

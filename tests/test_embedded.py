@@ -378,6 +378,16 @@ def test_redis_can_be_lost_with_all_it_held():
         assert client.get("task") is None
 
 
+def test_redis_that_cannot_read_what_another_left_starts_empty(var):
+    folder = var / "redis/appendonlydir"
+    folder.mkdir(parents=True)
+    (folder / "appendonly.aof.manifest").write_text("file appendonly.aof.1.base.rdb seq 1 type b\n")
+    (folder / "appendonly.aof.1.base.rdb").write_bytes(b"REDIS9999 of a later version")
+    subprocess.run(["chmod", "-R", "a+rwX", var], check=True)
+    with holder(var) as process, broker(said(process)) as client:
+        assert client.ping()
+
+
 @pytest.mark.parametrize("durable", [True, False])
 def test_only_throw_away_servers_forgo_durability(durable):
     with embedded.servers(throwaway=True, durable=durable):
