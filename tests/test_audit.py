@@ -1,8 +1,10 @@
 """The audit trail is written with its change or not at all, and nobody changes it afterwards."""
 
 from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connection, transaction
 
 from audit import models as audit
@@ -117,3 +119,26 @@ def test_no_entry_holds_personal_data():
         cursor.execute("SELECT string_agg(e::text, ' ') FROM audit_entry e")
         (text,) = cursor.fetchone()
     assert not [plain for plain in ("Ánh", "anh@example.org", "901234567", "Hàng Bông") if plain in text]
+
+
+@pytest.mark.django_db
+def test_the_offices_role_may_work_but_only_add_to_what_is_append_only():
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE office_web")
+        call_command("grant_roles", "office_web", verbosity=0, stdout=StringIO())
+        for table in ("audit_entry", "consent_consentevent"):
+            for right, granted in {"SELECT": True, "INSERT": True, "UPDATE": False, "DELETE": False, "TRUNCATE": False}.items():
+                cursor.execute("SELECT has_table_privilege('office_web', %s, %s)", [table, right])
+                assert cursor.fetchone() == (granted,), (table, right)
+        cursor.execute("SET LOCAL ROLE office_web")
+        audit.record("test.act", by=None)
+        with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
+            cursor.execute("DELETE FROM audit_entry")
+        cursor.execute("RESET ROLE")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("role,said", [("nobody_knows", "no role"), (None, "superuser")])
+def test_a_role_that_is_none_or_that_no_grant_binds_is_refused(role, said):
+    with pytest.raises(CommandError, match=said):
+        call_command("grant_roles", role or connection.settings_dict["USER"], stdout=StringIO())

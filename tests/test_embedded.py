@@ -44,6 +44,8 @@ except embedded.Unavailable as problem:
     sys.exit(str(problem))
 """
 
+pytestmark = pytest.mark.fault  # each starts servers of its own
+
 
 @pytest.fixture(autouse=True)
 def _no_servers_given(monkeypatch):
@@ -406,7 +408,7 @@ def test_no_value_reaches_the_servers_log():
                 ("INSERT INTO person VALUES (%s), (%s)", [secret, secret]),
                 ("SELECT %s::int", [secret]),
                 (f"SELECT '{secret}'::date", None),
-                (f"SELECT \"{secret}\" FROM person", None),
+                (f'SELECT "{secret}" FROM person', None),
             ]:
                 with pytest.raises(psycopg.Error):
                     connection.execute(statement, values)
