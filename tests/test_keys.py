@@ -109,6 +109,14 @@ def test_making_keys_never_overwrites_one(tmp_path):
     assert before["SECRET_KEY"] == "mine"
 
 
+CELERY = ["-m", "celery", "-A", "privacy_office"]
+WAYS_IN = {
+    "manage.py": ["manage.py", "check"],
+    "wsgi": ["-c", "import privacy_office.wsgi"],
+    "worker": [*CELERY, "worker", "--concurrency", "1"],
+    "beat": [*CELERY, "beat", "--pidfile="],
+}
+
 # Starts with another key: real processes against this test's database, whose canary `setup` made.
 
 
@@ -124,17 +132,19 @@ def start(db, settings):
 
     def run(*arguments, **others):
         environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "privacy_office.settings", "DATABASE_URL": url, **own, **others}
-        return subprocess.run([sys.executable, *arguments], env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [sys.executable, *arguments], env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+        )
 
     return run
 
 
 @pytest.mark.parametrize("name", ["FIELD_ENCRYPTION_KEY", "BLIND_INDEX_KEY"])
-@pytest.mark.parametrize("way_in", [["manage.py", "check"], ["-c", "import privacy_office.wsgi"]], ids=["manage.py", "wsgi"])
+@pytest.mark.parametrize("way_in", WAYS_IN.values(), ids=WAYS_IN)
 def test_a_start_with_another_key_is_refused_by_name(start, name, way_in):
     started = start(*way_in, **{name: GOOD[name]})
     assert started.returncode != 0
-    assert f"{name} does not fit this database" in started.stderr
+    assert f"{name} does not fit this database" in started.stdout + started.stderr
     assert GOOD[name] not in started.stdout + started.stderr
 
 
