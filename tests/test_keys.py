@@ -141,8 +141,9 @@ def start(db, settings):
 
 @pytest.mark.parametrize("name", ["FIELD_ENCRYPTION_KEY", "BLIND_INDEX_KEY"])
 @pytest.mark.parametrize("way_in", WAYS_IN.values(), ids=WAYS_IN)
-def test_a_start_with_another_key_is_refused_by_name(start, name, way_in):
-    started = start(*way_in, **{name: GOOD[name]})
+def test_a_start_with_another_key_is_refused_by_name(start, tmp_path, name, way_in):
+    schedule = ["--schedule", str(tmp_path / "beat")] if "beat" in way_in else []
+    started = start(*way_in, *schedule, **{name: GOOD[name]})
     assert started.returncode != 0
     assert f"{name} does not fit this database" in started.stdout + started.stderr
     assert GOOD[name] not in started.stdout + started.stderr
