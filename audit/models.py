@@ -4,6 +4,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection, models, transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from privacy_office.querysets import CopyQuerySet
 
@@ -15,7 +16,9 @@ class Entry(models.Model):
     actor = models.CharField(_("actor"), max_length=60, help_text=_("staff:number, customer:identifier, or system."))
     action = models.CharField(_("action"), max_length=60, help_text=_("What was done: noun.verb."))
     object = models.CharField(_("object"), max_length=80, blank=True, help_text=_("The row it was done to: app.model:number."))
-    subject = models.UUIDField(_("subject"), null=True, help_text=_("The customer it was about, by random identifier."))
+    subject = models.UUIDField(
+        pgettext_lazy("audit", "subject"), null=True, help_text=_("The customer it was about, by random identifier.")
+    )
     clause = models.CharField(_("clause"), max_length=10, blank=True, help_text=_("The policy's clause that it rests on."))
     detail = models.JSONField(_("detail"), default=dict, help_text=_("Field names, counts and reasons; never values of personal data."))
 

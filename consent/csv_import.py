@@ -77,7 +77,7 @@ class Consents:
                 counts["unchanged"] += 1
                 continue
             said.add(key)
-            if values["evidence"]:
+            if values.get("evidence"):
                 event.evidence = Evidence(customer=customer, text=values["evidence"])
                 evidence.append(event.evidence)
             events.append(event)

@@ -174,7 +174,9 @@ def up_to_date(facts, terms):
 
 
 def under_the_cap(facts, terms):
-    if terms.advertising and terms.rule:
+    if terms.advertising:
+        if terms.rule is None:
+            return Decision(False, "no_rule_for_channel", terms.purpose.clause)
         if facts.filling and facts.filling > terms.at - DAY:
             return Decision(False, "cap_reached", terms.purpose.clause, terms.rule.source, facts.filling + DAY)
         if terms.rule.cap == 0:
@@ -288,7 +290,9 @@ def forget(customers, channel, at):
     """Take back a contact counted at `at`, for customers whom it did not reach after all."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE {AdvertisingContacts._meta.db_table} SET times = array_remove(times, %s::timestamptz) "
-            "WHERE channel = %s AND customer_id = ANY(%s)",
-            [at, str(channel), sorted(customers)],
+            f"WITH counted AS (SELECT id FROM {AdvertisingContacts._meta.db_table} WHERE channel = %s AND customer_id = ANY(%s) "
+            "ORDER BY customer_id FOR UPDATE) "  # in the order in which they are counted: two at once would wait for each other
+            f"UPDATE {AdvertisingContacts._meta.db_table} a SET times = array_remove(times, %s::timestamptz) "
+            "FROM counted WHERE a.id = counted.id",
+            [str(channel), sorted(customers), at],
         )

@@ -359,11 +359,14 @@ class ConsentState(models.Model):
     def _say(self, choose, *, by, source, policy=None, evidence="", at=None):
         """Record the event that `choose` makes of the locked state; nothing where it makes none."""
         with transaction.atomic():
-            event = choose(ConsentState.objects.locked([self])[self.key].state)
+            locked = ConsentState.objects.locked([self])[self.key]
+            event = choose(locked.state)
             if event is None:
                 return None
+            now = timezone.now()
+            at = at or max(now, locked.at or now)  # our clock may be behind the one that wrote the last event
             said = ConsentEvent(
-                customer=self.customer, purpose=self.purpose, channel=self.channel, event=event, at=at or timezone.now(), source=source,
+                customer=self.customer, purpose=self.purpose, channel=self.channel, event=event, at=at, source=source,
                 policy_version=policy, shown_digest=policy.shown_digest(self.customer.locale) if policy else "",
                 evidence=Evidence.objects.create(customer=self.customer, text=evidence) if evidence else None, by=audit.actor(by),
             )  # fmt: skip
@@ -424,7 +427,7 @@ class Suppression(models.Model):
         constraints = [models.UniqueConstraint(fields=["digest", "purpose", "channel"], name="suppression_unique")]
 
     def __str__(self):
-        return f"{_('suppression')} {self.pk}"
+        return _("suppression %s") % self.pk
 
     @property
     def key(self):

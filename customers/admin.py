@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from consent import gate
 from consent.models import Channel, ConsentState, Purpose, Source
 from customers.models import Contact, Customer, EmailHold, Service
-from privacy_office.admin import Act, ReadOnlyAdmin, TrackedAdmin
+from privacy_office.admin import Act, ReadOnlyAdmin, TrackedAdmin, sealed_search
 
 LATEST = 20
 REASON = {"label": _("Reason"), "max_length": 200, "help_text": _("No personal data: name a ticket, a letter, a call.")}
@@ -120,7 +120,6 @@ class CustomerAdmin(ReadOnlyAdmin, TrackedAdmin):
     search_help_text = _(
         "A customer number, a whole e-mail address, a phone in any spelling or its last four digits, or words of the name."
     )
-    preserve_filters = False  # they would carry a searched name into every link of the pages after it
     fieldsets = [
         (None, {"fields": ["ref", "public_id", "association", "association_ended_on", "locale", "restricted_at", "erased_at"]}),
         (_("Personal data"), {"fields": ["full_name", "email", "email_state", "phone", "address"]}),
@@ -149,6 +148,7 @@ class CustomerAdmin(ReadOnlyAdmin, TrackedAdmin):
             "holds": obj.holds.select_related("placed_by", "released_by", "contact").order_by("-pk")[:LATEST],
             "messages_sent": obj.messages.select_related("purpose").order_by("-pk")[:LATEST],
             "latest": LATEST,
+            "search": sealed_search(obj.ref, request.user),
         }
         return super().render_change_form(request, context, add, change, form_url, obj)
 

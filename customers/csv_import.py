@@ -2,7 +2,7 @@
 
 import csv
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from datetime import date
 from itertools import islice
 
@@ -11,10 +11,12 @@ from django.core.validators import validate_email
 from django.db import connection
 
 from audit.models import Entry
-from customers.models import Customer, Service
+from customers.models import Customer, EmailHold, Service
 from privacy_office.fields import UndecryptableValue, blind, normal_email, normal_phone
 
 SOURCE = "import"
+BY_PEOPLE = ["customer.correct", "customer.end_association"]  # acts on customers whose outcome an older export would undo
+MOST_LINES = 20  # of one record: an address has a few
 PADDING = "\ufeff\u200b\u00a0 \t\r\n"
 
 
@@ -46,26 +48,48 @@ class Table:
     def batches(self, size, reject):
         """Yield lists of (line, {column: text}) of at most `size` rows; a row that is no row is rejected."""
         with self.path.open(encoding="utf-8-sig", newline="") as file:
-            rows = self._rows(csv.reader(file), reject)
+            rows = self._rows(file, reject)
             while batch := list(islice(rows, size)):
                 yield batch
 
-    def _rows(self, reader, reject):
-        next(reader)
-        while True:
-            line = reader.line_num + 1
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error:
-                reject(line, "", "cannot be read as CSV")
-                continue
-            if len(cells) > len(self.header):
+    def _rows(self, file, reject):
+        records = _records(file)
+        next(records)
+        for line, cells in records:
+            if cells is None:
+                reject(line, "", "cannot be read as CSV: a quote that is never closed")
+            elif len(cells) > len(self.header):
                 reject(line, "", "has more cells than the header")
             elif any(cell.strip(PADDING) for cell in cells):
                 padded = cells + [""] * (len(self.header) - len(cells))
                 yield line, dict(zip(self.header, (cell.strip(PADDING) for cell in padded), strict=True))
+
+
+def _records(file):
+    """Yield (line, cells) of each record; None for a line whose quote is not closed soon, so that it costs one row and not the rest."""
+    waiting, number = deque(), 0
+    while True:
+        held, spoilt = [], []
+
+        def lines(held=held, spoilt=spoilt):
+            while len(held) < MOST_LINES and (line := waiting.popleft() if waiting else file.readline()):
+                held.append(line)
+                yield line
+            spoilt.append(True)  # the reader wants more than there is
+
+        try:
+            cells = next(csv.reader(lines()), None)
+        except csv.Error:
+            cells, spoilt = None, [True]
+        if not held:
+            return
+        if spoilt:
+            waiting.extendleft(reversed(held[1:]))
+            yield number + 1, None
+            number += 1
+        else:
+            yield number + 1, cells
+            number += len(held)
 
 
 # What a cell may hold. Each takes the trimmed text and returns the value, or raises ValueError with a reason that does not repeat it.
@@ -122,8 +146,8 @@ def parsed(batch, cleaners, required, reject):
     """Yield (line, values) of the rows whose every cell is right; reject each wrong cell of the others."""
     for line, row in batch:
         values, wrong = {}, []
-        for name, clean in cleaners.items():
-            cell = row.get(name, "")
+        for name in row:  # a column that the file has not says nothing about anybody
+            cell, clean = row[name], cleaners[name]
             try:
                 if not cell and name in required:
                     raise ValueError("is missing")
@@ -182,18 +206,26 @@ class Customers:
     def __init__(self):
         self.seen = Seen("customers")
 
+    def touched(self, customers):
+        """Return the names of the fields that people changed here, by customer: the export does not overrule them (§4)."""
+        fields = defaultdict(set)
+        entries = Entry.objects.filter(subject__in=[c.public_id for c in customers], action__in=BY_PEOPLE)
+        for subject, detail in entries.values_list("subject", "detail"):
+            fields[subject] |= set(detail["fields"])
+        return fields
+
     def take(self, batch, reject):
         """Write one batch; return counts of what became of its rows."""
         rows = list(parsed(batch, self.cleaners, self.required, reject))
-        there = {c.ref: c for c in Customer.objects.filter(ref__in=[values["ref"] for _, values in rows])}
+        known = Customer.objects.filter(ref__in=[values["ref"] for _, values in rows])
+        there = {c.ref: c for c in known.select_for_update().order_by("pk")}
         indexes = {values["email"]: blind("email", values["email"]) for _, values in rows}
         owners = dict(Customer.objects.filter(email_index__in=indexes.values()).values_list("email_index", "ref"))
         owners = {bytes(index): ref for index, ref in owners.items()}
         seen, counts, new, changed = self.seen.lines([values["ref"] for _, values in rows]), Counter(), [], {}
-        corrected = set(
-            Entry.objects.filter(action="customer.correct", subject__in=[c.public_id for c in there.values()]).values_list(
-                "subject", flat=True
-            )
+        touched, held = (
+            self.touched(there.values()),
+            set(EmailHold.objects.open().filter(customer__in=known).values_list("customer", flat=True)),
         )
         for line, values in rows:
             ref, index = values["ref"], indexes[values["email"]]
@@ -218,8 +250,10 @@ class Customers:
                 seen.setdefault(ref, line)
             elif ref in seen:
                 reject(line, "ref", f"is on line {seen[ref]} already, with other values")
-            elif customer.public_id in corrected and set(names) & set(Customer.PERSONAL):
-                reject(line, names[0], "was corrected here since: the export must be brought up to date")
+            elif ours := sorted(set(names) & touched[customer.public_id]):
+                reject(line, ours[0], "was changed here since: the export must be brought up to date")
+            elif "email" in names and customer.pk in held:
+                reject(line, "email", "is on hold here, and is changed after the hold is released")
             else:
                 for name in names:
                     setattr(customer, name, values[name])
@@ -257,7 +291,8 @@ class Services:
         """Write one batch; return counts of what became of its rows."""
         rows = list(parsed(batch, self.cleaners, self.required, reject))
         owners = {c.ref: c for c in Customer.objects.living().filter(ref__in=[values["customer_ref"] for _, values in rows])}
-        there = {(s.customer_id, bytes(s.identity)): s for s in Service.objects.filter(customer__in=owners.values())}
+        known = Service.objects.filter(customer__in=owners.values()).select_for_update().order_by("pk")
+        there = {(s.customer_id, bytes(s.identity)): s for s in known}
         counts, new, changed, services = Counter(), [], {}, []
         for line, values in rows:
             owner = owners.get(values.pop("customer_ref"))
@@ -266,7 +301,7 @@ class Services:
                 continue
             service = Service(customer=owner, product=values.pop("service"), **values)
             service.identity = service.identify()
-            services.append((line, service, {name: values[name] for name in ("expires_on", "access_secret")}))
+            services.append((line, service, {name: values[name] for name in ("expires_on", "access_secret") if name in values}))
         seen = self.seen.lines({f"{s.customer_id}:{s.identity.hex()}" for _, s, _ in services})
         for line, service, values in services:
             key, name = (service.customer_id, service.identity), f"{service.customer_id}:{service.identity.hex()}"

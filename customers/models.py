@@ -4,6 +4,7 @@ import uuid
 
 from django.contrib.postgres.indexes import GinIndex
 from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -203,6 +204,8 @@ class Customer(models.Model):
                     changes |= {name: normal(changes[name])} if changes.get(name) else {}
                 except ValueError:
                     raise ValidationError({name: _("This is not valid.")}) from None
+            if changes.get("email"):
+                validate_email(changes["email"])
             if changes.get("email", self.email) != self.email:
                 if self.holds.open().exists():
                     raise ValidationError({"email": _("This address is on hold: it is changed after the hold is released (§3.3).")})
@@ -353,7 +356,7 @@ class Evidence(models.Model):
         verbose_name = verbose_name_plural = _("evidence")
 
     def __str__(self):
-        return f"{_('evidence')} {self.pk}"
+        return _("evidence %s") % self.pk
 
 
 class EmailHoldQuerySet(TrackedQuerySet):
@@ -408,7 +411,7 @@ class EmailHold(models.Model):
         ]
 
     def __str__(self):
-        return f"{_('hold')} {self.pk}"
+        return _("hold %s") % self.pk
 
     @classmethod
     def place(cls, customer, *, by, reason):

@@ -126,7 +126,7 @@ def previews(campaign):
             mail = letters.build(Message(campaign=campaign, purpose=campaign.purpose), reader, rule)
             made.append((f"{locale.label}: {mail.subject}", mail.body))
         except (ImproperlyConfigured, ValueError) as gap:
-            made.append((f"{locale.label}: {_('this letter cannot be made')}", str(gap)))
+            made.append((locale.label + ": " + _("this letter cannot be made"), str(gap)))
     return made
 
 

@@ -126,7 +126,8 @@ class Campaign(models.Model):
             if self.pk:
                 self.refresh_from_db(from_queryset=Campaign.objects.select_for_update())
             if self.status not in expected:
-                raise ValidationError(_("This cannot be done to a campaign that is %(status)s.") % {"status": self.get_status_display()})
+                status = self.get_status_display()
+                raise ValidationError(_("This cannot be done to a campaign that is %(status)s."), params={"status": status})
             for name, value in changes.items():
                 setattr(self, name, value)
             self._history_user, self._change_reason = audit.staff(by), action
@@ -167,7 +168,9 @@ class Campaign(models.Model):
         with transaction.atomic():
             self._change("campaign.stop", by=by, expected=[self.Status.SENDING], status=self.Status.STOPPED, ended_at=timezone.now())
             queued = Message.objects.filter(campaign=self, state=Message.State.QUEUED)
-            queued.update(state=Message.State.BLOCKED, reason="campaign_stopped", clause=self.purpose.clause)
+            stopped = {"reason": "campaign_stopped", "clause": self.purpose.clause, "decided_at": timezone.now()}
+            count = queued.update(state=Message.State.BLOCKED, **stopped)
+            audit.record("campaign.block", by=by, obj=self, clause=self.purpose.clause, messages=count)
 
     def finish(self):
         """Close the campaign when nothing of it is open."""
@@ -242,11 +245,8 @@ class MessageQuerySet(CopyQuerySet):
                 .values_list("pk", "customer__public_id")
             }
             ours = [m for m in messages if m.pk in held]
-            for message in ours:
-                message.worker = None
-            self.bulk_update(
-                ours, ["state", "worker", "not_before", "attempts", "reason", "clause", "evidence", "decided_at", "reply", "sent_at"]
-            )
+            self.bulk_update(ours, ["state", "not_before", "attempts", "reason", "clause", "evidence", "decided_at", "reply", "sent_at"])
+            self.filter(pk__in=held).update(worker=None)  # not on the objects: they are settled again if this transaction fails
             audit.record_all(
                 audit.entry(
                     f"message.{m.state}",
@@ -307,7 +307,7 @@ class Message(models.Model):
         FAILED = "failed", _("failed")
         UNKNOWN = "unknown", _("unknown")
 
-    GIVE_UP = timedelta(hours=24)
+    TRIES = 16  # 2, 4, 8 … 64 and then ten times 120 minutes: 22 hours
 
     public_id = models.UUIDField(
         _("identifier"),
@@ -376,9 +376,13 @@ class Message(models.Model):
             self.state = self.State.BLOCKED
 
     def hand_over(self, outcome, reply, at):
-        """Keep what the mail server made of it: sent, failed, unknown; or deferred, to be tried again for a day at most."""
+        """Keep what the mail server made of it: sent, failed, unknown; or deferred, to be tried again for a day at most.
+
+        Advertising goes out at most once, other mail at least once: of that, what is unknown is tried again under the same Message-ID.
+        """
         self.reply, self.attempts = reply, self.attempts + 1
-        if outcome == "deferred" and at - self.created_at < self.GIVE_UP:
+        again = outcome == "deferred" or (outcome == "unknown" and self.purpose.kind == Purpose.Kind.SERVICE)
+        if again and self.attempts <= self.TRIES:
             self.state, self.not_before = self.State.QUEUED, at + min(timedelta(minutes=2**self.attempts), timedelta(hours=2))
         elif outcome == "sent":
             self.state, self.sent_at = self.State.SENT, at

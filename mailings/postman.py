@@ -1,12 +1,12 @@
 """Takes due messages, asks the gate for each, and hands them to the mail server. Refuses to send on a verdict older than a second."""
 
+import logging
 import secrets
 import time
 from datetime import timedelta
 from itertools import groupby
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -15,13 +15,14 @@ from consent.models import Channel, ChannelRule
 from mailings import letters
 from mailings.models import Campaign, Message
 from mailings.relay import Relay, Unreachable
-from privacy_office.fields import UndecryptableValue
 
+log = logging.getLogger(__name__)
 CHUNK = 50  # messages claimed at once: what a killed worker can leave in doubt
 FRESH = 1.0  # seconds a verdict holds
 PAUSE = timedelta(seconds=15)  # before a mail server that cannot be reached is tried again
 STOPPED = gate.Decision(False, "campaign_stopped", "§2.4")
 NO_LONGER_DUE = gate.Decision(False, "no_longer_due", "§2.2")
+MAY_HAVE_LEFT = (Message.State.SENT, Message.State.UNKNOWN)
 
 relay = Relay()  # one a process, kept between tasks
 
@@ -38,6 +39,8 @@ class Worker:
         return self
 
     def __exit__(self, *failure):
+        if connection.connection and not connection.is_usable():
+            connection.close()  # a dead session, and its lock with it: what is held is settled over a new one
         if self.held:
             at = timezone.now()
             for message in self.held.values():
@@ -86,54 +89,72 @@ class Worker:
 
     def _round(self, batch):
         """Ask the gate for a batch and send while the verdict is fresh; return False once the mail server cannot be reached."""
-        at, asked, reached = timezone.now(), time.monotonic(), True
+        at, asked, tried, reached = timezone.now(), time.monotonic(), False, True
         with transaction.atomic():
             released = gate.release([m.customer_id for m in batch], batch[0].purpose.code, Channel.EMAIL, at)
-        going = set(Campaign.objects.sending().filter(pk__in={m.campaign_id for m in batch}).values_list("pk", flat=True))
-        uncounted = set()
+        going = self._going(batch)
         try:
             for message in batch:
                 decision, customer = released[message.customer_id]
                 if message.campaign_id and message.campaign_id not in going:
                     decision = STOPPED
-                if decision.allowed and (not reached or time.monotonic() - asked > FRESH):
-                    uncounted.add(message.customer_id)
-                    continue
-                message.decide(decision, at)
-                if not decision.allowed:
-                    uncounted.add(message.customer_id)
-                    continue
-                try:
-                    self._send(message, customer, at)
-                except Unreachable:
-                    reached = False
-                if message.state != Message.State.SENT and message.state != Message.State.UNKNOWN:
-                    uncounted.add(message.customer_id)
+                if decision.reason == "outside_hours":
+                    message.put_back(decision.not_before, timedelta())
+                elif not decision.allowed:
+                    message.decide(decision, at)
+                elif reached and not (tried and time.monotonic() - asked > FRESH):
+                    message.decide(decision, at)
+                    tried = True
+                    try:
+                        self._send(message, customer, asked)
+                    except Unreachable as trouble:
+                        log.warning("The mail server cannot be reached: %s", trouble)
+                        reached = False
         finally:
             with transaction.atomic():
-                gate.forget(uncounted, Channel.EMAIL, at)
+                gate.forget({m.customer_id for m in batch if m.state not in MAY_HAVE_LEFT}, Channel.EMAIL, at)
                 self._settle([m for m in batch if m.state != Message.State.CLAIMED])
         return reached
 
-    def _send(self, message, customer, at):
+    def _going(self, messages):
+        return set(Campaign.objects.sending().filter(pk__in={m.campaign_id for m in messages}).values_list("pk", flat=True))
+
+    def _send(self, message, customer, asked):
         items = []
         if message.notice_id:
-            items = [i for i in message.items.select_related("service") if i.service.expires_on == i.expires_on]
+            today = timezone.localdate()
+            items = [i for i in message.items.select_related("service") if i.service.expires_on == i.expires_on >= today]
             if not items:
-                return message.decide(NO_LONGER_DUE, at)
+                return message.decide(NO_LONGER_DUE, timezone.now())
         try:
             mail = letters.build(message, customer, self.rule, items)
             data = mail.message().as_bytes(linesep="\r\n")
-        except (UndecryptableValue, ImproperlyConfigured, ValueError) as error:
+            mail.to[0].encode("ascii")
+        except Exception as error:
+            # Whatever it is, it must not stop the others' mail, nor reach a log: its words may hold what it stumbled over.
             message.reason = type(error).__name__
             return message.hand_over("failed", "", timezone.now())
         message.leave()
         try:
-            outcome, reply = relay.send(settings.MAIL_FROM, mail.to[0], data)
+            outcome, reply = relay.send(settings.MAIL_FROM, mail.to[0], data, lambda: self._still(message, asked))
         except Unreachable:
             message.stay()
             raise
-        message.hand_over(outcome, reply, timezone.now())
+        if outcome != "withheld":
+            message.hand_over(outcome, reply, timezone.now())
+
+    def _still(self, message, asked):
+        """Tell whether the message may leave this moment; where the verdict is no longer fresh, by asking again."""
+        if time.monotonic() - asked <= FRESH:
+            return True
+        at = timezone.now()
+        decision = gate.decide([message.customer_id], message.purpose.code, Channel.EMAIL, at)[message.customer_id]
+        if message.campaign_id and not self._going([message]):
+            decision = STOPPED
+        if decision.allowed or decision.reason == "cap_reached":  # this very message is counted already
+            return True
+        message.decide(decision, at)
+        return False
 
 
 def drain(seconds):

@@ -27,20 +27,22 @@ class Relay:
     def __init__(self):
         self._smtp, self._used, self._sent = None, 0.0, 0
 
-    def send(self, sender, recipient, data):
-        """Hand over one message (bytes, CRLF); return ('sent' | 'deferred' | 'failed' | 'unknown', the server's codes).
+    def send(self, sender, recipient, data, still=lambda: True):
+        """Hand over one message (bytes, CRLF); return ('sent' | 'deferred' | 'failed' | 'unknown' | 'withheld', the server's codes).
 
         Unreachable where nothing was handed over. After the final dot a silence is 'unknown': the server may have it.
+        `still` is asked in the last moment before the message itself leaves, as all before it may have taken long.
         """
         try:
-            smtp = self._connection()
-            code, words = smtp.mail(sender)
-            if code != 250:
-                self.close()  # it refuses us, not the recipient: no message is to be lost by that
-                raise Unreachable(codes(code, words))
-            for code, words in (smtp.rcpt(recipient), smtp.docmd("DATA")):
-                if code // 100 not in (2, 3):
-                    return self._refused(code, words)
+            smtp = self._ready(sender)
+            code, words = smtp.rcpt(recipient)
+            if code // 100 == 2:
+                if not still():
+                    smtp.rset()
+                    return "withheld", ""
+                code, words = smtp.docmd("DATA")
+            if code // 100 not in (2, 3):
+                return self._refused(code, words)
             smtp.send(re.sub(rb"(?m)^\.", b"..", data) + (b"" if data.endswith(b"\r\n") else b"\r\n") + b".\r\n")
         except (smtplib.SMTPException, OSError) as error:
             self.close()
@@ -50,10 +52,28 @@ class Relay:
             code, words = smtp.getreply()
             smtp.sock.settimeout(settings.MAIL_TIMEOUTS["command"])
         except (smtplib.SMTPException, OSError):
+            code = -1
+        if code // 100 not in (2, 4, 5):  # no reply, or one that says neither yes nor no
             self.close()
             return "unknown", ""
         self._used, self._sent = time.monotonic(), self._sent + 1
-        return ("sent", codes(code, words)) if code == 250 else self._refused(code, words)
+        return ("sent", codes(code, words)) if code // 100 == 2 else self._refused(code, words)
+
+    def _ready(self, sender):
+        """Return a connection on which the server took our sender; a kept one that it cut meanwhile is made anew once."""
+        kept = self._smtp is not None
+        try:
+            code, words = self._connection().mail(sender)
+        except (smtplib.SMTPException, OSError):
+            if not kept:
+                raise
+            code = 421
+        if code // 100 != 2:
+            self.close()
+            if kept and code == 421:
+                return self._ready(sender)
+            raise Unreachable(codes(code, words))  # it refuses us, not the recipient: no message is to be lost by that
+        return self._smtp
 
     def _refused(self, code, words):
         try:

@@ -2,12 +2,15 @@
 
 import functools
 import itertools
+import time
 
+from cryptography.fernet import InvalidToken
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.utils import display_for_field, unquote
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR, ChangeList
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
@@ -16,8 +19,12 @@ from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils import translation
+from django.utils.functional import Promise
 from django.utils.text import capfirst, format_lazy
 from django.utils.translation import gettext_lazy as _
+from django.views.defaults import permission_denied
+from encrypted_model_fields import fields as library
 from simple_history.admin import SimpleHistoryAdmin
 from simple_history.template_utils import ObjDiffDisplay
 
@@ -26,6 +33,8 @@ from privacy_office.fields import UndecryptableValue, is_encrypted
 from privacy_office.models import Staff
 
 MASK, EMPTY = "•••", "—"
+SEARCH_LASTS = 3600  # seconds
+SEARCH_TAKES = 254  # characters, as the longest e-mail address has; sealed, an address of the office must still hold them
 
 
 def encrypted(model):
@@ -63,15 +72,42 @@ class EstimatedPaginator(Paginator):
             return cursor.fetchone()[0]
 
 
+def sealed_search(text, by, at=None):
+    """Return `text` as it may stand in an address: for one member of the staff, and for an hour from `at` (now)."""
+    return library.CRYPTER.encrypt_at_time(f"search.{by.pk}|{text}".encode(), int(at or time.time())).decode()
+
+
+def opened_search(token, by):
+    """Return the text of a sealed search; None if it is too old, broken, another's, or was sealed for anything else."""
+    try:
+        context, _separator, text = library.CRYPTER.decrypt(token.encode(), ttl=SEARCH_LASTS).decode().partition("|")
+    except InvalidToken:
+        return None
+    return text if context == f"search.{by.pk}" else None
+
+
 class OfficeList(ChangeList):
-    """A list that loads no encrypted column but those it shows masked, and is sorted by nothing that was not declared."""
+    """A list that loads no encrypted column but those it shows masked, sorts by nothing undeclared, and opens sealed searches alone."""
+
+    longest_search = SEARCH_TAKES
 
     def get_queryset(self, request, exclude_parameters=None):
+        text = self.query and self.open_search(request)
+        self.query = text or ""
         shown = {getattr(column, "hides", None) for column in self.list_display}
         hidden = [field.name for field in encrypted(self.model) if field.name not in shown]
         for name in self.list_select_related:
             hidden += [f"{name}__{field.name}" for field in encrypted(self.opts.get_field(name).related_model)]
-        return super().get_queryset(request, exclude_parameters).defer(*hidden)
+        rows = super().get_queryset(request, exclude_parameters).defer(*hidden)
+        return rows.none() if text is None else rows
+
+    def open_search(self, request):
+        if not self.query.startswith("gAAAAA"):  # as every Fernet token does until 2106
+            raise DisallowedModelAdminLookup("A search does not stand in an address in clear.")
+        text = opened_search(self.query, request.user)
+        if text is None:
+            messages.warning(request, _("This search can no longer be opened: please search again."))
+        return text
 
     def get_ordering_field(self, field_name):
         return super().get_ordering_field(field_name) if field_name in self.sortable_by else None
@@ -131,6 +167,21 @@ class OfficeAdmin(admin.ModelAdmin):
     def get_changelist(self, request, **kwargs):
         return OfficeList
 
+    def get_search_fields(self, request):
+        # Django's autocomplete, which no form here uses, would answer a search that stands in the address.
+        return () if request.path == reverse("admin:autocomplete") else super().get_search_fields(request)
+
+    def changelist_view(self, request, extra_context=None):
+        """Take a search by POST and lead to it sealed: histories and logs keep addresses, and a search may be a person's e-mail."""
+        if not (request.method == "POST" and SEARCH_VAR in request.POST and self.has_view_permission(request)):
+            return super().changelist_view(request, extra_context)
+        query = request.GET.copy()
+        for name in (SEARCH_VAR, PAGE_VAR):
+            query.pop(name, None)
+        if text := request.POST[SEARCH_VAR].replace("\0", "").strip()[:SEARCH_TAKES]:
+            query[SEARCH_VAR] = sealed_search(text, request.user)
+        return redirect(f"{request.path}?{query.urlencode()}")
+
     # What is shown
 
     def shown(self, names):
@@ -168,6 +219,9 @@ class OfficeAdmin(admin.ModelAdmin):
                 return super().changeform_view(request, object_id, form_url, extra_context)
         except (ValidationError, UndecryptableValue) as error:
             request.refusal = refusal(error)
+            if request.method == "POST":
+                row = self.get_object(request, unquote(object_id)) if object_id else None
+                self.record_refusal(request, row, "change" if object_id else "add", error)
             return super().changeform_view(request, object_id, form_url, extra_context)
 
     def get_form(self, request, obj=None, change=False, **kwargs):
@@ -212,6 +266,7 @@ class OfficeAdmin(admin.ModelAdmin):
                         raise ValidationError(_("As things stand, this cannot be done."))
                     told = form.act()
             except (ValidationError, UndecryptableValue) as error:
+                self.record_refusal(request, row, name, error)
                 form.add_error(None, refusal(error))
             else:
                 if told:
@@ -219,6 +274,11 @@ class OfficeAdmin(admin.ModelAdmin):
                 self.message_user(request, format_lazy("{} {}: {}.", row, act.label, _("done")), messages.SUCCESS)
                 return redirect(self.url_of(row))
         return self.page(request, "admin/act.html", row, act.label, form=form)
+
+    def record_refusal(self, request, row, name, error):
+        """Leave the entry of an act that was undone; the answer that tells of it is a success, so the entry stays."""
+        action = f"{self.opts.model_name}.{name}.refused"
+        audit.record(action, by=request.user, obj=row, subject=getattr(row, "public_id", None), reason=reason(error))
 
     def tell_once(self, request, row, title, told):
         """Show what nobody can look up again. On the page itself: a message would lie in a cookie until it is read."""
@@ -237,6 +297,31 @@ def refusal(error):
     if isinstance(error, UndecryptableValue):
         return ValidationError(_("This record holds a value that cannot be decrypted: nothing was changed."))
     return ValidationError(error.messages)
+
+
+def reason(error):
+    """Return why, for the trail: the code's own words, untranslated, with nothing set into them; what was typed may hold a person."""
+    if isinstance(error, UndecryptableValue):
+        return "undecryptable"
+    said = error.error_dict.values() if hasattr(error, "error_dict") else [error.error_list]
+    with translation.override(None):
+        return " ".join(str(e.message) for e in itertools.chain.from_iterable(said) if isinstance(e.message, Promise)) or "invalid"
+
+
+def forbidden(request, exception):
+    """Answer 403, and leave the entry of what was tried in the admin: by now the transaction of the request is rolled back."""
+    match = request.resolver_match
+    if match and "admin" in match.app_names and request.user.is_authenticated:
+        page, number = match.view_name, str(match.kwargs.get("object_id", ""))
+        owner = next(
+            (a for m, a in admin.site._registry.items() if page.startswith(f"admin:{m._meta.label_lower.replace('.', '_')}_")), None
+        )
+        # A number that is a row's and nothing else: an address may hold whatever somebody typed.
+        row = owner.get_object(request, number) if owner and number.isdecimal() else None
+        told = {"page": page, "method": request.method} | ({"act": match.kwargs["name"]} if page.endswith("_act") else {})
+        with transaction.atomic():
+            audit.record("admin.refused", by=request.user, obj=row, subject=getattr(row, "public_id", None), **told)
+    return permission_denied(request, exception)
 
 
 class TrackedAdmin(OfficeAdmin, SimpleHistoryAdmin):

@@ -1,11 +1,12 @@
 from django.apps import AppConfig, apps
 from django.core.checks import Error, register
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
 
 
 class PrivacyOfficeConfig(AppConfig):
     name = "privacy_office"
-    verbose_name = "Privacy office"
+    verbose_name = _("Privacy office")
 
     def ready(self):
         register(keys_fit)

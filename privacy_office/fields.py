@@ -132,13 +132,16 @@ def is_encrypted(field):
 
 
 def normal_email(value):
-    """Return `value` trimmed, case-folded and with its domain in IDNA's A-form; ValueError when that cannot be."""
-    local, at, domain = unicodedata.normalize("NFC", value.strip()).rpartition("@")
-    if not (local and at and domain):
+    """Return `value` trimmed, in small letters and with its domain in IDNA's A-form; ValueError when that cannot be.
+
+    A local part beyond ASCII needs SMTPUTF8 (RFC 6531) of every server on the way: nobody is asked to rely on that.
+    """
+    local, _, domain = unicodedata.normalize("NFC", value.strip()).rpartition("@")
+    if not (local.isascii() and local and domain):
         raise ValueError("no e-mail address")
     # Not casefold() for the domain: straße.de and strasse.de are two. idna.IDNAError is a ValueError.
     domain = domain.lower() if domain.isascii() else idna.encode(domain, uts46=True).decode()
-    return f"{local.casefold()}@{domain}"
+    return f"{local.lower()}@{domain}"
 
 
 @functools.lru_cache(8192)  # the same number is asked for by its field, its index and its last four digits

@@ -1,6 +1,5 @@
 """Writing many rows at once: by COPY, and where rows have history never without it. Refuses bulk writes that would leave none."""
 
-
 from django.db import connections, models, transaction
 from django.db.models.expressions import DatabaseDefault
 
@@ -13,7 +12,7 @@ class CopyQuerySet(models.QuerySet):
         objs = list(objs)
         if len(objs) < 2 or ignore_conflicts or any(upsert.values()) or any(obj.pk is not None for obj in objs):
             return super().bulk_create(objs, batch_size=batch_size, ignore_conflicts=ignore_conflicts, **upsert)
-        fields = [f for f in self.model._meta.concrete_fields if not isinstance(getattr(objs[0], f.attname), DatabaseDefault)]
+        fields = [f for f in self.model._meta.concrete_fields if not (f.has_db_default() and self._left_to_the_database(objs, f))]
         connection = connections[self.db]
         quote = connection.ops.quote_name
         table, columns = quote(self.model._meta.db_table), ", ".join(quote(f.column) for f in fields)
@@ -33,6 +32,10 @@ class CopyQuerySet(models.QuerySet):
         return objs
 
     bulk_create.alters_data = True
+
+    @staticmethod
+    def _left_to_the_database(objs, field):
+        return all(isinstance(getattr(obj, field.attname), DatabaseDefault) for obj in objs)
 
 
 class TrackedQuerySet(CopyQuerySet):

@@ -17,6 +17,7 @@ env = environ.FileAwareEnv()
 SECRET_KEY = keys.read("SECRET_KEY")
 FIELD_ENCRYPTION_KEY = keys.split(keys.read("FIELD_ENCRYPTION_KEY"))
 BLIND_INDEX_KEY = keys.read("BLIND_INDEX_KEY")
+AUDIT_SIGNING_KEY = keys.read("AUDIT_SIGNING_KEY")
 
 # The company whose policy this office keeps; it signs every mail.
 COMPANY = {
@@ -186,7 +187,6 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 3
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_TIMEZONE = TIME_ZONE
-CELERY_DB_REUSE_MAX = 1000
 CELERY_BEAT_SCHEDULE_FILENAME = str(BASE_DIR / "var" / "beat")
 
 # Logs name rows, never people. A statement that failed would carry its values: it is not logged.

@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from privacy_office import health
 
+handler403 = "privacy_office.admin.forbidden"
 urlpatterns = [
     path("", health.front, name="front"),
     path("admin/", admin.site.urls),

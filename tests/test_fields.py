@@ -330,7 +330,7 @@ def test_a_foreign_number_keeps_its_country():
     assert fields.normal_phone("+44 20 7946 0958") == "+442079460958"
 
 
-locals_ = st.text("abcdefghijklmnopqrstuvwxyz0123456789.+-_éàđ", min_size=1, max_size=12)
+locals_ = st.text("abcdefghijklmnopqrstuvwxyz0123456789.+-_", min_size=1, max_size=12)
 domains = st.sampled_from(["example.org", "bücher.example", "công-ty.example"])
 
 
@@ -347,13 +347,12 @@ def test_the_spellings_of_one_address_agree(local, domain):
 @given(locals_, locals_, domains)
 @example("a.b", "ab", "example.org")
 @example("ann+x", "ann", "example.org")
-@example("é", "e", "example.org")
 def test_different_addresses_differ(one, other, domain):
     assume(unicodedata.normalize("NFC", one) != unicodedata.normalize("NFC", other))
     assert fields.blind("email", f"{one}@{domain}") != fields.blind("email", f"{other}@{domain}")
 
 
-@pytest.mark.parametrize("text", ["", "ann", "@example.org", "ann@", "@", "ann@-ü-.example"])
+@pytest.mark.parametrize("text", ["", "ann", "@example.org", "ann@", "@", "ann@-ü-.example", "é@example.org", "k\u0131ng@example.org"])
 def test_what_is_no_address_has_no_normal_form(text):
     with pytest.raises(ValueError, match=r"."):
         fields.normal_email(text)

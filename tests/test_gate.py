@@ -152,9 +152,9 @@ def test_an_unknown_customer_is_refused(purpose):
     assert reason(None, terms(purpose)) == "unknown"
 
 
-def test_a_channel_without_a_rule_caps_nothing_but_needs_consent_all_the_same():
+def test_a_channel_without_a_rule_carries_no_advertising():
     lawless = replace(terms(), rule=None)
-    assert reason(facts(filling=RECENT), lawless) == "allowed"
+    assert reason(facts(), lawless) == "no_rule_for_channel"
     assert reason(facts(state=None), lawless) == "consent_unknown"
 
 

@@ -128,6 +128,7 @@ def start(db, settings):
         "SECRET_KEY": settings.SECRET_KEY,
         "FIELD_ENCRYPTION_KEY": ",".join(settings.FIELD_ENCRYPTION_KEY),
         "BLIND_INDEX_KEY": settings.BLIND_INDEX_KEY,
+        "AUDIT_SIGNING_KEY": settings.AUDIT_SIGNING_KEY,
     }
 
     def run(*arguments, **others):

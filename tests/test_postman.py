@@ -1,10 +1,13 @@
 """The postman against a real mail server: what leaves, what does not, and what becomes of a message either way."""
 
+import time
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
+from audit.models import Entry
 from consent.models import AdvertisingContacts
 from customers.models import EmailHold
 from mailings import postman
@@ -94,10 +97,12 @@ def test_what_the_server_answers_decides_and_only_its_codes_are_kept(sink, ann, 
         assert message.not_before > timezone.now() + timedelta(seconds=30)
 
 
-def test_a_message_deferred_for_a_day_has_failed(sink, ann):
+def test_a_message_deferred_for_a_day_has_failed_however_long_it_was_queued_before(sink, ann):
     sink.answers["ann@example.org"] = "450 4.2.1 later"
     launched()
-    Message.objects.update(created_at=timezone.now() - Message.GIVE_UP)
+    Message.objects.update(created_at=timezone.now() - timedelta(days=3))
+    assert sent()["ANN"].state == "queued"
+    Message.objects.update(attempts=Message.TRIES, not_before=timezone.now())
     assert sent()["ANN"].state == "failed"
 
 
@@ -198,19 +203,71 @@ def test_a_value_that_cannot_be_decrypted_is_not_sent_and_stops_nobody_else(sink
 
 
 def spoil(customer):
-    from django.db import connection
-
     with connection.cursor() as cursor:
         cursor.execute("UPDATE customers_customer SET full_name = 'not a token' WHERE id = %s", [customer.pk])
 
 
 def test_every_message_leaves_one_entry_when_it_is_settled(sink, ann):
-    from audit.models import Entry
-
     launched()
     sent()
     (entry,) = Entry.objects.filter(action="message.sent")
     assert (entry.subject, entry.clause, entry.actor) == (ann.public_id, "§2.4", "system")
+
+
+def test_a_mail_that_cannot_be_built_costs_no_place_under_the_cap_and_stops_nobody(sink, ann):
+    binh = make_customer("BINH")
+    consent(binh)
+    launched()
+    spoil(ann)
+    assert {ref: m.state for ref, m in sent().items()} == {"ANN": "failed", "BINH": "sent"}
+    assert [c.customer for c in AdvertisingContacts.objects.filter(times__len__gt=0)] == [binh]
+
+
+def test_a_verdict_that_grew_old_is_asked_again_in_the_last_moment(sink, ann):
+    """The clock of the verdict is set back between RCPT and DATA, where a slow server would have spent it, and she says no there."""
+    launched()
+    (message,) = Message.objects.claim(1, 1)
+    worker = postman.Worker()
+    assert worker._still(message, time.monotonic())
+    assert worker._still(message, time.monotonic() - 2)
+    withdraw(ann)
+    assert worker._still(message, time.monotonic())
+    assert not worker._still(message, time.monotonic() - 2)
+    assert (message.state, message.reason) == ("blocked", "suppressed")
+
+
+def test_renewal_mail_that_the_server_did_not_confirm_goes_out_again(sink, ann, settings):
+    consent(ann, "service_renewal")
+    make_service(ann, expires_on=timezone.localdate() + timedelta(days=7))
+    (message,) = queue_renewals(timezone.localdate(), by=None)
+    for outcome, state in (("unknown", "queued"), ("sent", "sent")):
+        message.hand_over(outcome, "", timezone.now())
+        assert message.state == state
+
+
+def test_a_notice_that_was_held_up_past_the_day_is_not_sent(sink, ann):
+    consent(ann, "service_renewal")
+    past = timezone.localdate() - timedelta(days=3)
+    make_service(ann, expires_on=past)
+    queue_renewals(past - timedelta(days=7), by=None)
+    assert sent()["ANN"].reason == "no_longer_due"
+
+
+def test_a_kept_connection_that_the_server_cut_is_made_anew(sink):
+    relay = Relay()
+    for _ in range(2):
+        assert relay.send("a@example.org", "ann@example.org", b"Subject: x\r\n\r\nx\r\n")[0] == "sent"
+        relay._smtp.sock.shutdown(2)
+    assert len(sink.mails) == 2
+    relay.close()
+
+
+def test_a_message_is_withheld_when_the_last_question_says_no(sink):
+    relay = Relay()
+    assert relay.send("a@example.org", "ann@example.org", b"x\r\n", lambda: False) == ("withheld", "")
+    assert relay.send("a@example.org", "ann@example.org", b"x\r\n", lambda: True)[0] == "sent"
+    assert len(sink.mails) == 1
+    relay.close()
 
 
 def test_a_silence_after_the_final_dot_is_unknown_and_before_it_nothing_left(sink, settings):

@@ -82,8 +82,8 @@ class Office:
                 process.wait()
 
     def worker(self):
-        return self.started("-m", "celery", "-A", "privacy_office", "worker", "-B", "--concurrency", "2", "--loglevel", "WARNING",
-                            "--schedule", str(self.folder / "beat"))  # fmt: skip
+        beat = ["-B", "--schedule", str(self.folder / "beat")]
+        return self.started("-m", "celery", "-A", "privacy_office", "worker", "-Q", "celery,drain", "-c", "2", "-l", "WARNING", *beat)
 
     @contextmanager
     def web(self):

@@ -35,6 +35,9 @@ class Command(BaseCommand):
                 for kind, importer in KINDS.items()
                 if options[kind]
             }
+            if options["rejected"] and options["rejected"].resolve() in {table.path.resolve() for table in tables.values()}:
+                raise CommandError("--rejected names a file that is to be read.")
+            self.hold_lock()
             rejected = options["rejected"].open("w", encoding="utf-8", newline="") if options["rejected"] else None
         except Unreadable as error:
             raise CommandError(str(error)) from None
@@ -45,7 +48,6 @@ class Command(BaseCommand):
                 stack.enter_context(rejected)
             if dry_run:
                 stack.enter_context(transaction.atomic())
-            self.hold_lock()
             summary = {kind: self.take_all(kind, table, rejected) for kind, table in tables.items()}
             if dry_run:
                 transaction.set_rollback(True)

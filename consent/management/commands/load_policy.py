@@ -33,7 +33,11 @@ class Command(BaseCommand):
                 raise CommandError(f"unknown purpose: {', '.join(sorted(unknown))}")
         version = PolicyVersion.objects.filter(number=number).first() or PolicyVersion(number=number)
         values = {f"text_{language}": text, **({"severity": severity} if severity else {})}
-        same = version.pk and purposes is None and all(getattr(version, name) == value for name, value in values.items())
+        same = (
+            version.pk
+            and (purposes is None or set(version.changes.all()) == set(purposes))
+            and all(getattr(version, name) == value for name, value in values.items())
+        )
         try:
             if not same:
                 version.draft(by=None, changes=purposes, **values)

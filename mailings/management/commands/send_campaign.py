@@ -5,7 +5,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from consent.models import Purpose
 from mailings import tasks
@@ -34,11 +34,8 @@ class Command(BaseCommand):
         approver = self.found(Staff, username=approved_by, permission="mailings.approve_campaign")
         letter = Campaign.digest(campaign.purpose, subject, text)
         if earlier := Campaign.objects.exclude(launched_at=None).filter(letter=letter).first():
-            audience = Message.objects.filter(campaign=earlier).count()
             self.stderr.write(f"Campaign {earlier.pk} is this very letter: nobody gets it twice.")
-            nothing = {"sent": 0, "blocked": {"sent_before": audience}, "failed": 0, "unknown": 0, "open": 0}
-            self.stdout.write(json.dumps({"campaign": earlier.pk, "audience": audience, **nothing}))
-            return
+            return self.report(earlier, wait)
         try:
             with transaction.atomic():
                 campaign.draft(by=author)
@@ -48,12 +45,22 @@ class Command(BaseCommand):
             raise CommandError("; ".join(error.messages)) from None
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
+        except IntegrityError:
+            raise CommandError("Another command is sending this very letter.") from None
+        self.report(campaign, wait)
+
+    def report(self, campaign, wait):
+        """Send what is open and print what became of the campaign's messages; those that had left before are not counted as sent."""
         messages = Message.objects.filter(campaign=campaign)
-        if wait:
+        before = messages.report()["sent"]
+        if wait and messages.open().exists():
             tasks.see_through(messages, "campaign")
         else:
             tasks.wake(tasks.WAKE)
-        self.stdout.write(json.dumps({"campaign": campaign.pk, **messages.report()}))
+        report = messages.report()
+        if before:
+            report |= {"sent": report["sent"] - before, "blocked": report["blocked"] | {"sent_before": before}}
+        self.stdout.write(json.dumps({"campaign": campaign.pk, **report}))
 
     def found(self, model, permission=None, **key):
         """Return the one row of that key; for staff one who is active and may do it."""

@@ -16,10 +16,11 @@ class Command(BaseCommand):
         parser.add_argument("--wait", action="store_true", help="wait for the end and print the report as JSON")
 
     def handle(self, wait, **options):
-        queued = queue_renewals(timezone.localdate(), by=None)
-        messages = Message.objects.filter(pk__in=[m.pk for m in queued])
-        if wait and queued:
+        left = Message.objects.open().exclude(notice=None).values_list("pk", flat=True)
+        wanted = {*left, *(message.pk for message in queue_renewals(timezone.localdate(), by=None))}
+        messages = Message.objects.filter(pk__in=wanted)
+        if wait and wanted:
             tasks.see_through(messages, "renewals")
-        elif queued:
+        elif wanted:
             tasks.wake(tasks.WAKE)
         self.stdout.write(json.dumps(messages.report()))
