@@ -229,7 +229,8 @@ class MessageQuerySet(CopyQuerySet):
     def claim(self, worker, limit):
         """Take up to `limit` due messages for one worker, skipping what others are taking; return them."""
         with transaction.atomic():
-            taken = list(self.due(timezone.now()).order_by("not_before", "pk").select_for_update(skip_locked=True)[:limit])
+            due = self.due(timezone.now()).order_by("not_before", "pk").select_related("campaign", "notice", "purpose")
+            taken = list(due.select_for_update(skip_locked=True, of=["self"])[:limit])
             self.filter(pk__in=[m.pk for m in taken]).update(state=Message.State.CLAIMED, worker=worker)
         for message in taken:
             message.state, message.worker = Message.State.CLAIMED, worker

@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import groupby
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import Error, connection, transaction
 from django.utils import timezone
 
 from consent import gate
@@ -130,6 +130,8 @@ class Worker:
             mail = letters.build(message, customer, self.rule, items)
             data = mail.message().as_bytes(linesep="\r\n")
             mail.to[0].encode("ascii")
+        except Error:
+            raise  # the database's trouble is not the message's
         except Exception as error:
             # Whatever it is, it must not stop the others' mail, nor reach a log: its words may hold what it stumbled over.
             message.reason = type(error).__name__

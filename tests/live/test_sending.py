@@ -69,6 +69,21 @@ def test_a_broker_that_goes_away_and_comes_back_empty_loses_nothing_and_doubles_
     assert office.sink.recipients == addresses(export, export.allowed("promotions"))
 
 
+def test_a_database_that_ends_every_session_loses_nothing_and_doubles_nothing(office, export):
+    office.sink.delay = 0.02
+    with office.worker():
+        office.campaign(wait=False)
+        wait_until(lambda: len(office.sink.mails) >= 20)
+        office.query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        wait_until(lambda: not open_messages(office), 120)
+    assert not [address for address, times in Counter(office.sink.recipients).items() if times > 1]
+    ((unknown,),) = office.query("SELECT count(*) FROM mailings_message WHERE state = 'unknown'")
+    assert unknown <= 2  # what the two processes had in hand
+    assert len(office.sink.mails) >= len(export.allowed("promotions")) - unknown
+
+
 def test_a_worker_killed_at_work_makes_no_advertising_go_out_twice_and_the_rest_go_out(office, export):
     office.sink.delay = 0.02
     with office.worker() as worker:
