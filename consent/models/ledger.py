@@ -1,185 +1,16 @@
-"""What we may do: purposes, policy versions, and the ledger of what each customer agreed to. Refuses to change what was said."""
-
-import hashlib
+"""What each customer said, and where that stands. Refuses to change what was said."""
 
 from django.contrib.postgres.fields import ArrayField
-from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
-from simple_history.models import HistoricalRecords
 
 from audit import models as audit
+from consent.models.policies import PolicyVersion
+from consent.models.purposes import Channel, Purpose
 from customers.models import Customer, Evidence
-from privacy_office.querysets import CopyQuerySet, TrackedQuerySet
-
-
-class Channel(models.TextChoices):
-    EMAIL = "email", _("e-mail")
-    SMS = "sms", _("SMS")
-    PHONE = "phone", _("phone")
-
-
-class Purpose(models.Model):
-    """Why data may be used (dpv:Purpose). Rows, not code: what the policy changes is changed here."""
-
-    class LegalBasis(models.TextChoices):
-        AGREEMENT = "agreement", _("agreement")
-        CONSENT = "consent", _("consent")
-        LEGAL_OBLIGATION = "legal_obligation", _("legal obligation")
-
-    class Kind(models.TextChoices):
-        SERVICE = "service", _("service")
-        ADVERTISING = "advertising", _("advertising")
-        SURVEY = "survey", _("survey")
-
-    code = models.SlugField(_("code"), unique=True, help_text=_("The name that decisions, commands and files use."))
-    title_vi = models.CharField(_("title in Vietnamese"), max_length=100, help_text=_("What customers read."))
-    title_en = models.CharField(_("title in English"), max_length=100, help_text=_("What customers read."))
-    clause = models.CharField(_("clause"), max_length=10, help_text=_("The policy's clause it rests on."))
-    legal_basis = models.CharField(
-        _("legal basis"), max_length=20, choices=LegalBasis, help_text=_("With 'consent', nothing is sent without one.")
-    )
-    kind = models.CharField(_("class"), max_length=20, choices=Kind, help_text=_("Advertising carries a label and is capped."))
-    channels = ArrayField(
-        models.CharField(max_length=10, choices=Channel), verbose_name=_("channels"), help_text=_("By which channels it may be pursued.")
-    )
-    fields = ArrayField(
-        models.CharField(max_length=30), verbose_name=_("fields"), help_text=_("The customer's fields it may use, and no others.")
-    )
-    while_associated = models.BooleanField(_("only while associated"), help_text=_("Whether it ends with the customer's association."))
-    retention_days = models.PositiveIntegerField(_("retention in days"), help_text=_("For how long its messages are kept."))
-    history = HistoricalRecords(history_id_field=models.BigAutoField())
-    objects = TrackedQuerySet.as_manager()
-
-    class Meta:
-        verbose_name, verbose_name_plural = _("purpose"), _("purposes")
-        ordering = ["id"]
-
-    def __str__(self):
-        return self.code
-
-    @property
-    def title(self):
-        return self.title_en if get_language() == "en" else self.title_vi
-
-    @property
-    def needs_consent(self):
-        return self.legal_basis == self.LegalBasis.CONSENT
-
-
-class ChannelRule(models.Model):
-    """What the law asks of advertising by one channel (Decree 91/2020/NĐ-CP, until another replaces it)."""
-
-    channel = models.CharField(_("channel"), max_length=10, choices=Channel, unique=True, help_text=_("The channel it holds for."))
-    cap = models.PositiveSmallIntegerField(_("cap in 24 hours"), help_text=_("How many contacts one customer may get in 24 hours."))
-    opens = models.TimeField(_("from"), null=True, blank=True, help_text=_("Earliest hour of the day; empty: any."))
-    closes = models.TimeField(_("until"), null=True, blank=True, help_text=_("Latest hour of the day; empty: any."))
-    label = models.CharField(_("label"), max_length=10, blank=True, help_text=_("What the subject begins with."))
-    source = models.CharField(_("source"), max_length=100, help_text=_("The text of law that says so."))
-    history = HistoricalRecords(history_id_field=models.BigAutoField())
-    objects = TrackedQuerySet.as_manager()
-
-    class Meta:
-        verbose_name, verbose_name_plural = _("channel rule"), _("channel rules")
-
-    def __str__(self):
-        return self.channel
-
-    def clean(self):
-        if (self.opens is None) != (self.closes is None) or (self.opens and self.opens >= self.closes):
-            raise ValidationError(_("Give both hours, the earlier one first, or none."))
-        if self.channel == Channel.EMAIL and not self.label:
-            raise ValidationError({"label": _("Advertising by e-mail needs a label.")})
-
-
-class PolicyVersionQuerySet(TrackedQuerySet):
-    def published(self):
-        return self.exclude(published_at=None)
-
-
-class PolicyVersion(models.Model):
-    """One version of the published privacy policy (§7; the privacy notice of ISO/IEC TS 27560). Immutable once published."""
-
-    class Severity(models.TextChoices):
-        MINOR = "minor", _("minor")
-        MAJOR = "major", _("major")
-
-    number = models.PositiveIntegerField(_("number"), unique=True, help_text=_("Counts up from 1."))
-    severity = models.CharField(
-        _("severity"),
-        max_length=10,
-        choices=Severity,
-        default=Severity.MINOR,
-        help_text=_("After a major one, consents to the purposes it changes must be renewed."),
-    )
-    changes = models.ManyToManyField(
-        Purpose, blank=True, related_name="changed_by", verbose_name=_("changes"), help_text=_("The purposes that a major version changes.")
-    )
-    text_vi = models.TextField(_("text in Vietnamese"), blank=True, help_text=_("The whole policy, as it is published."))
-    text_en = models.TextField(_("text in English"), blank=True, help_text=_("The whole policy, as it is published."))
-    published_at = models.DateTimeField(_("published at"), null=True, editable=False, help_text=_("Since when it is in effect."))
-    digest = models.CharField(
-        _("digest"),
-        max_length=64,
-        blank=True,
-        editable=False,
-        help_text=_("SHA-256 of number, severity, purposes changed and texts, as published."),
-    )
-    history = HistoricalRecords(history_id_field=models.BigAutoField(), m2m_fields=[changes])
-    objects = PolicyVersionQuerySet.as_manager()
-
-    class Meta:
-        verbose_name, verbose_name_plural = _("policy version"), _("policy versions")
-        ordering = ["-number"]
-
-    def __str__(self):
-        return f"{self.number}"
-
-    def text(self, language):
-        """Return the text in `language`, else in the other one."""
-        return (self.text_en or self.text_vi) if language == "en" else (self.text_vi or self.text_en)
-
-    def shown_digest(self, language):
-        """Return the SHA-256 of the text a reader of `language` was shown, in hex."""
-        return hashlib.sha256(self.text(language).encode()).hexdigest()
-
-    def draft(self, *, by, changes=None, **values):
-        """Write the draft down; ValidationError when it is published already."""
-        with transaction.atomic():
-            if self.pk:
-                self.refresh_from_db(from_queryset=PolicyVersion.objects.select_for_update())
-            if self.published_at:
-                raise ValidationError(_("A published policy version is never changed: draft the next one."))
-            for name, value in values.items():
-                setattr(self, name, value)
-            self._history_user, self._change_reason = audit.staff(by), "policy.draft"
-            self.save()
-            if changes is not None:
-                self.changes.set(changes)
-            audit.record("policy.draft", by=by, obj=self, clause="§7", number=self.number, fields=sorted(values))
-
-    def publish(self, *, by):
-        """Put the version into effect, for good."""
-        with transaction.atomic():
-            self.refresh_from_db(from_queryset=PolicyVersion.objects.select_for_update())
-            if self.published_at:
-                raise ValidationError(_("This policy version is already published."))
-            if not (self.text_vi or self.text_en):
-                raise ValidationError(_("There is no text to publish."))
-            if self.severity == self.Severity.MAJOR and not self.changes.exists():
-                raise ValidationError(_("A major version names the purposes it changes."))
-            if PolicyVersion.objects.published().filter(number__gte=self.number).exists():
-                raise ValidationError(_("A version with this number or a later one is already published."))
-            changed = ",".join(sorted(purpose.code for purpose in self.changes.all()))
-            published = "\0".join([str(self.number), self.severity, changed, self.text_vi, self.text_en])
-            self.digest = hashlib.sha256(published.encode()).hexdigest()
-            self.published_at = timezone.now()
-            self._history_user, self._change_reason = audit.staff(by), "policy.publish"
-            self.save()
-            audit.record("policy.publish", by=by, obj=self, clause="§7", number=self.number, severity=self.severity, digest=self.digest)
+from privacy_office.querysets import CopyQuerySet
 
 
 class Event(models.TextChoices):
@@ -197,11 +28,15 @@ class Event(models.TextChoices):
 
 
 ALLOWS = frozenset({Event.GIVEN, Event.RENEWED})
+
+
 # At one instant the later one here counts: a no beats a yes, whichever arrives first.
 RANK = [
     Event.UNKNOWN, Event.REQUESTED, Event.GIVEN, Event.RENEWED, Event.EXPIRED, Event.INVALIDATED, Event.REVOKED, Event.REFUSED,
     Event.WITHDRAWN,
 ]  # fmt: skip
+
+
 STOPS = frozenset({Event.REFUSED, Event.WITHDRAWN, Event.REVOKED})  # the customer's own no: it outlives the row
 
 
