@@ -6,12 +6,16 @@ Loaded by `-p tests.servers`, as a conftest would be too late; the workers of py
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
 from privacy_office import embedded, keys
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So it is in the background of a script, and so every process started here would have it: none could be told to end by Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 if "PYTEST_XDIST_WORKER" not in os.environ:
     ending = ExitStack()
     atexit.register(ending.close)
