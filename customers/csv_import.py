@@ -223,10 +223,8 @@ class Customers:
         owners = dict(Customer.objects.filter(email_index__in=indexes.values()).values_list("email_index", "ref"))
         owners = {bytes(index): ref for index, ref in owners.items()}
         seen, counts, new, changed = self.seen.lines([values["ref"] for _, values in rows]), Counter(), [], {}
-        touched, held = (
-            self.touched(there.values()),
-            set(EmailHold.objects.open().filter(customer__in=known).values_list("customer", flat=True)),
-        )
+        touched = self.touched(there.values())
+        held = set(EmailHold.objects.open().filter(customer__in=known).values_list("customer", flat=True))
         for line, values in rows:
             ref, index = values["ref"], indexes[values["email"]]
             if owners.get(index, ref) != ref:

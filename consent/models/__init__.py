@@ -2,37 +2,28 @@
 
 from consent.models.ledger import (
     ALLOWS,
-    RANK,
     STOPS,
     AdvertisingContacts,
     ConsentEvent,
-    ConsentEventQuerySet,
     ConsentState,
-    ConsentStateQuerySet,
     Event,
     Source,
     Suppression,
-    SuppressionQuerySet,
 )
-from consent.models.policies import PolicyVersion, PolicyVersionQuerySet
+from consent.models.policies import PolicyVersion
 from consent.models.purposes import Channel, ChannelRule, Purpose
 
 __all__ = [
     "ALLOWS",
-    "RANK",
     "STOPS",
     "AdvertisingContacts",
     "Channel",
     "ChannelRule",
     "ConsentEvent",
-    "ConsentEventQuerySet",
     "ConsentState",
-    "ConsentStateQuerySet",
     "Event",
     "PolicyVersion",
-    "PolicyVersionQuerySet",
     "Purpose",
     "Source",
     "Suppression",
-    "SuppressionQuerySet",
 ]

@@ -1,17 +1,7 @@
 """What we send: campaigns, renewal notices and the messages made of them. Holds no address."""
 
-from mailings.models.campaigns import BATCH, Campaign, CampaignQuerySet
-from mailings.models.messages import Message, MessageQuerySet
-from mailings.models.renewals import RENEWALS_LOCK, RenewalItem, RenewalNotice, queue_renewals
+from mailings.models.campaigns import Campaign
+from mailings.models.messages import Message
+from mailings.models.renewals import RenewalItem, RenewalNotice, queue_renewals
 
-__all__ = [
-    "BATCH",
-    "RENEWALS_LOCK",
-    "Campaign",
-    "CampaignQuerySet",
-    "Message",
-    "MessageQuerySet",
-    "RenewalItem",
-    "RenewalNotice",
-    "queue_renewals",
-]
+__all__ = ["Campaign", "Message", "RenewalItem", "RenewalNotice", "queue_renewals"]

@@ -65,7 +65,8 @@ class MessageQuerySet(CopyQuerySet):
                 cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [worker])  # the living hold it, see `postman.Worker`
                 if not cursor.fetchone()[0]:
                     continue
-                left = list(self.filter(state=Message.State.CLAIMED, worker=worker).select_for_update().select_related("purpose"))
+                theirs = self.filter(state=Message.State.CLAIMED, worker=worker).select_related("purpose")
+                left = list(theirs.select_for_update(of=["self"]))
                 for message in left:
                     again = message.purpose.kind == Purpose.Kind.SERVICE
                     message.state = Message.State.QUEUED if again else Message.State.UNKNOWN
