@@ -16,16 +16,18 @@ import environ  # noqa: E402  (these are there only now)
 from django.core.exceptions import ImproperlyConfigured  # noqa: E402
 from django.core.management import execute_from_command_line  # noqa: E402
 
-from privacy_office import embedded  # noqa: E402
+from audit.unrecorded import Unrecorded  # noqa: E402
+from privacy_office import embedded, logs  # noqa: E402
 
 
 def main():
     environ.Env.read_env(ROOT / ".env")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "privacy_office.settings")
+    sys.excepthook = logs.hook
     try:
         with embedded.servers():
             execute_from_command_line(sys.argv)
-    except (ImproperlyConfigured, embedded.Unavailable) as problem:
+    except (ImproperlyConfigured, Unrecorded, embedded.Unavailable) as problem:
         sys.exit(str(problem))
 
 

@@ -1,12 +1,21 @@
 """The audit trail: who did what to whom, by which clause. Refuses to be changed, or written outside the change it tells of."""
 
+from datetime import timedelta
+
 from django.contrib.auth import get_user_model
-from django.db import connection, models, transaction
+from django.contrib.postgres.fields import ArrayField
+from django.db import DatabaseError, connection, models, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
+from psycopg.types.json import Jsonb
 
+from audit.history import commitment, unkept
+from audit.unrecorded import Unrecorded
 from privacy_office.querysets import CopyQuerySet
+
+OVERDUE = timedelta(days=2)  # twice the time from one nightly verification to the next
 
 
 class Entry(models.Model):
@@ -21,6 +30,18 @@ class Entry(models.Model):
     )
     clause = models.CharField(_("clause"), max_length=10, blank=True, help_text=_("The policy's clause that it rests on."))
     detail = models.JSONField(_("detail"), default=dict, help_text=_("Field names, counts and reasons; never values of personal data."))
+    kept = ArrayField(
+        models.BigIntegerField(),
+        verbose_name=_("history rows"),
+        default=list,
+        help_text=_("The rows of the object's history that the act wrote."),
+    )
+    commitment = models.CharField(
+        _("commitment"),
+        max_length=64,
+        blank=True,
+        help_text=_("Salted digest of what these rows say, or of the object itself where it is kept for good."),
+    )
 
     objects = CopyQuerySet.as_manager()
 
@@ -31,6 +52,86 @@ class Entry(models.Model):
 
     def __str__(self):
         return f"{self.id} {self.action}"
+
+
+class Unsealed(models.Model):
+    """An entry that no checkpoint covers yet: queued by the database as the entry is written, taken off as it is sealed."""
+
+    entry = models.OneToOneField(
+        Entry,
+        on_delete=models.PROTECT,
+        primary_key=True,
+        db_constraint=False,  # the trigger that fills it knows that the entry is there
+        related_name="+",
+        verbose_name=_("entry"),
+        help_text=_("Which one waits."),
+    )
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("unsealed entry"), _("unsealed entries")
+
+    def __str__(self):
+        return f"{self.pk}"
+
+
+class Checkpoint(models.Model):
+    """A signed Merkle root over the entries since the one before (RFC 6962 section 2.1, docs/AUDIT_FORMAT.md). Append-only."""
+
+    number = models.BigIntegerField(_("number"), primary_key=True, help_text=_("Counts up from 1 without a gap."))
+    at = models.DateTimeField(_("at"), help_text=_("When it was sealed."))
+    size = models.IntegerField(_("entries"), help_text=_("How many entries it covers."))
+    root = models.CharField(_("root"), max_length=64, help_text=_("Root of the Merkle tree over the entries."))
+    previous = models.CharField(_("previous"), max_length=64, help_text=_("Digest of the checkpoint before; zeros for the first."))
+    key = models.CharField(_("key"), max_length=64, help_text=_("The Ed25519 public key that its signature answers to."))
+    signature = models.CharField(_("signature"), max_length=128, help_text=_("Ed25519 signature of all that stands above."))
+    entries = ArrayField(
+        models.BigIntegerField(), verbose_name=_("numbers of the entries"), help_text=_("Which entries it covers, in their order.")
+    )
+    leaves = models.BinaryField(_("leaves"), help_text=_("The hash of each entry, to tell which one was changed."))
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("checkpoint"), _("checkpoints")
+        ordering = ["-number"]
+        indexes = [models.Index(fields=["at"])]
+
+    def __str__(self):
+        return f"{self.number}"
+
+
+class Verification(models.Model):
+    """What one verification of the whole trail found."""
+
+    at = models.DateTimeField(_("at"), db_default=Now(), editable=False, help_text=_("When it ended."))
+    entries = models.BigIntegerField(_("entries"), help_text=_("How many entries were read."))
+    checkpoints = models.BigIntegerField(_("checkpoints"), help_text=_("How many checkpoints were read."))
+    rows = models.BigIntegerField(_("rows"), help_text=_("How many rows that entries vouch for were read."))
+    problems = models.JSONField(_("problems"), default=list, help_text=_("What was wrong, first things first: where, and what."))
+    seconds = models.FloatField(_("seconds"), help_text=_("How long it took."))
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("verification"), _("verifications")
+        ordering = ["-id"]
+
+    def __str__(self):
+        return f"{self.pk}"
+
+    @classmethod
+    def latest_failed(cls):
+        """Return whether the last verification found something wrong."""
+        last = cls.objects.first()
+        return bool(last and last.problems)
+
+    @classmethod
+    def overdue(cls, at=None):
+        """Return whether no nightly verification came to its end for so long, in an office that is as old."""
+        since = cls.since()
+        return bool(since) and since < (at or timezone.now()) - OVERDUE
+
+    @classmethod
+    def since(cls):
+        """Return when the last verification came to its end; before there is one, when the office began; None before that."""
+        newest, oldest = (model.objects.order_by(by).values_list("at", flat=True).first() for model, by in ((cls, "-at"), (Entry, "pk")))
+        return max(newest or oldest, oldest) if oldest else None
 
 
 def staff(by):
@@ -45,19 +146,71 @@ def actor(by):
     return f"staff:{by.pk}" if staff(by) else by.actor
 
 
+SET_BY_THE_DATABASE = Entry._meta.get_field("at").get_default()  # made once, as it takes longer than all the rest of an entry
+
+
 def entry(action, *, by, obj=None, subject=None, clause="", **detail):
-    """Return an unsaved Entry, for `record_all`."""
-    name = f"{obj._meta.label_lower}:{obj.pk}" if obj is not None else ""
-    return Entry(actor=actor(by), action=action, object=name, subject=subject, clause=clause, detail=detail)
+    """Return an unsaved Entry, for `record_all`; it vouches for the history rows that the act wrote of `obj`."""
+    told = Entry(at=SET_BY_THE_DATABASE, actor=actor(by), action=action, subject=subject, clause=clause, detail=detail)
+    if obj is not None:
+        told.object = f"{obj._meta.label_lower}:{obj.pk}"
+        rows = unkept(obj)
+        told.kept = [row.pk for row in rows]
+        if rows or getattr(obj, "kept_whole", False):
+            told.commitment = commitment(rows or [obj])
+    return told
 
 
 def record_all(entries):
-    """Write entries in the transaction of the change they tell of; TransactionManagementError outside one."""
+    """Write entries in the transaction of the change they tell of, or raise Unrecorded: no entry, no act."""
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("an audit entry belongs in the transaction of its change")
-    Entry.objects.bulk_create(entries)
+    entries = list(entries)
+    try:
+        _write(entries[0]) if len(entries) == 1 else Entry.objects.bulk_create(entries)
+    except DatabaseError:
+        raise Unrecorded from None
+
+
+INSERT = """
+INSERT INTO audit_entry (actor, action, object, subject, clause, detail, kept, commitment) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+def _write(told):
+    """Write one entry, as most acts do, without the query builder, which takes longer than the database; its number stays unknown."""
+    detail = Jsonb(told.detail)
+    with connection.cursor() as cursor:
+        cursor.execute(INSERT, [told.actor, told.action, told.object, told.subject, told.clause, detail, told.kept, told.commitment])
+
+
+OF_ROWS = """
+{rows} INSERT INTO audit_entry (actor, action, object, subject, clause, detail, kept, commitment)
+SELECT 'system', action, object, subject, clause, detail, '{{}}', '' FROM {name}
+"""
+
+
+def record_rows(rows, name, values):
+    """Write an entry of the system for each row of `name` that the WITH clause `rows` changes and returns, in one statement.
+
+    For rows without history, of which there are many; each returns action, object, subject, clause and detail.
+    """
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("an audit entry belongs in the transaction of its change")
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(OF_ROWS.format(rows=rows, name=name), values)
+    except DatabaseError:
+        raise Unrecorded from None
 
 
 def record(action, *, by, obj=None, subject=None, clause="", **detail):
     """Write one entry in the transaction of the change it tells of."""
     record_all([entry(action, by=by, obj=obj, subject=subject, clause=clause, **detail)])
+
+
+def require():
+    """Raise Unrecorded where no entry could be written now; leave none."""
+    with transaction.atomic():
+        record("trail.require", by=None)
+        transaction.set_rollback(True)

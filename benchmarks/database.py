@@ -18,9 +18,9 @@ from privacy_office import embedded, keys  # noqa: E402  (found only now, as a b
 
 
 @contextmanager
-def own_database():
+def own_database(durable=False):
     """Have Django set up on a new database of the server that DATABASE_URL names, or of a throw-away one; touch no other."""
-    with embedded.servers(throwaway=True, durable=False), tempfile.TemporaryDirectory() as folder:
+    with embedded.servers(throwaway=True, durable=durable), tempfile.TemporaryDirectory() as folder:
         keys.make(folder)
         os.environ.update({name: (Path(folder) / name).read_text().strip() for name in keys.NAMES})
         server, name = os.environ["DATABASE_URL"], f"benchmark_{os.getpid()}"

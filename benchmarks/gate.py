@@ -16,12 +16,13 @@ ASKED = ("promotions", "email")
 FILL = """
 SELECT set_config('session_replication_role', 'replica', false) WHERE current_setting('is_superuser') = 'on';
 INSERT INTO customers_customer (ref, public_id, full_name, email, phone, address, email_index, phone_index, last4_index, name_index,
-                                locale, association, email_state)
+                                locale, association, email_state, password)
 SELECT 'B' || n, gen_random_uuid(), 'token', 'token', 'token', 'token', decode(md5('e' || n), 'hex'), decode(md5('p' || n), 'hex'),
        decode(md5('4' || n % 10000), 'hex'), ARRAY[n % 5000, n % 700], 'vi', CASE WHEN n % 20 = 0 THEN 'ended' ELSE 'active' END,
-       CASE WHEN n % 33 = 0 THEN 'bouncing' WHEN n % 50 = 0 THEN 'unverified' ELSE 'verified' END
+       CASE WHEN n % 33 = 0 THEN 'bouncing' WHEN n % 50 = 0 THEN 'unverified' ELSE 'verified' END, ''
   FROM generate_series(1, {customers}) n;
-INSERT INTO consent_policyversion (number, severity, text_vi, text_en, published_at, digest) VALUES (1, 'minor', 'x', 'x', now(), 'x');
+INSERT INTO consent_policyversion (number, severity, text_vi, text_en, summary_vi, summary_en, published_at, digest)
+VALUES (1, 'minor', 'x', 'x', '', '', now(), 'x');
 INSERT INTO consent_consentevent (customer_id, purpose_id, channel, event, at, source, policy_version_id, shown_digest, by)
 SELECT c.id, p.id, 'email', (ARRAY['given', 'given', 'given', 'given', 'refused', 'withdrawn'])[1 + (c.id + p.id * 7) % 6],
        now() - interval '1 hour' * (c.id % 9999), 'import', v.id, '', 'system'
@@ -35,7 +36,7 @@ SELECT c.email_index, s.purpose_id, s.channel, s.at FROM consent_consentstate s 
  WHERE s.state IN ('refused', 'withdrawn');
 INSERT INTO consent_advertisingcontacts (customer_id, channel, times)
 SELECT id, 'email', ARRAY[now() - interval '2 hours', now() - interval '30 hours'] FROM customers_customer WHERE id % 3 = 0;
-INSERT INTO customers_emailhold (customer_id, reason, placed_at) SELECT id, 'x', now() FROM customers_customer WHERE id % 100 = 0;
+INSERT INTO customers_emailhold (customer_id, reason, rule, placed_at) SELECT id, 'x', '', now() FROM customers_customer WHERE id % 100 = 0;
 SELECT set_config('session_replication_role', 'origin', false) WHERE current_setting('is_superuser') = 'on';
 """
 
@@ -84,7 +85,7 @@ def main():
     with own_database():
         global gate
         from consent import gate
-        from consent.models import Customer
+        from customers.models import Customer
 
         fill(options.customers, options.consents)
         ids = list(Customer.objects.values_list("pk", flat=True))

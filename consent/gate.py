@@ -72,12 +72,13 @@ SELECT {of_purpose}, (SELECT max(v.number) FROM {policy} v JOIN {changes} x ON x
 """
 FACTS = """
 SELECT c.id, c.ref, c.erased_at IS NOT NULL, c.restricted_at IS NOT NULL, c.association, c.email_state,
-       c.{index} IS NOT NULL, h.id, s.state, s.event_id, p.number, u.id, a.times[%(cap)s]
+       c.{kind}_index IS NOT NULL, h.id, s.state, s.event_id, p.number, u.id, a.times[%(cap)s]
   FROM {customer} c
   LEFT JOIN {hold} h ON h.customer_id = c.id AND h.released_at IS NULL
   LEFT JOIN {state} s ON s.customer_id = c.id AND s.purpose_id = %(purpose)s AND s.channel = %(channel)s
   LEFT JOIN {policy} p ON p.id = s.policy_version_id
-  LEFT JOIN {suppression} u ON u.digest = c.{index} AND u.purpose_id = %(purpose)s AND u.channel = %(channel)s AND u.lifted_at IS NULL
+  LEFT JOIN {suppression} u ON u.digest = ANY(c.{kind}_index || c.{kind}_others)
+                            AND u.purpose_id = %(purpose)s AND u.channel = %(channel)s AND u.lifted_at IS NULL
   LEFT JOIN {contacts} a ON a.customer_id = c.id AND a.channel = %(channel)s
  WHERE c.id = ANY(%(ids)s::bigint[])
 """
@@ -105,10 +106,10 @@ def load_terms(purpose, channel, at):
 
 def load_facts(ids, terms):
     """Return Facts by customer id, in one query however many ids; an id that is unknown is not in it."""
-    index = "email_index" if terms.channel == Channel.EMAIL else "phone_index"
+    kind = "email" if terms.channel == Channel.EMAIL else "phone"
     asked = {"purpose": terms.purpose.pk, "channel": terms.channel.value, "cap": terms.rule and terms.rule.cap}
     with connection.cursor() as cursor:
-        cursor.execute(FACTS.format(index=index, **NAMES), {**asked, "ids": f"{{{','.join(map(str, ids))}}}"})
+        cursor.execute(FACTS.format(kind=kind, **NAMES), {**asked, "ids": f"{{{','.join(map(str, ids))}}}"})
         return {row[0]: Facts._make(row) for row in cursor.fetchall()}
 
 
@@ -123,7 +124,7 @@ def known(facts, terms):
 
 
 def unrestricted(facts, terms):
-    if facts.restricted:
+    if facts.restricted and not terms.purpose.owed:
         return Decision(False, "restricted", "§1.2")
 
 
@@ -142,14 +143,16 @@ def unsuppressed(facts, terms):
         return Decision(False, "suppressed", "§2.4", f"suppression:{facts.suppression}")
 
 
-# What an address must be like: mail that rests on consent goes to verified addresses alone, mail of the service to any that works.
+# What an address must be like: mail that rests on consent goes to verified addresses alone, mail of the service to any that works,
+# what the law asks us to say to whatever address there is.
 REFUSED_STATES = {
-    True: {
+    Purpose.LegalBasis.CONSENT: {
         Customer.EmailState.UNVERIFIED: "address_unverified",
         Customer.EmailState.BOUNCING: "address_bouncing",
         Customer.EmailState.COMPLAINED: "address_complained",
     },
-    False: {Customer.EmailState.BOUNCING: "address_bouncing"},
+    Purpose.LegalBasis.AGREEMENT: {Customer.EmailState.BOUNCING: "address_bouncing"},
+    Purpose.LegalBasis.LEGAL_OBLIGATION: {},
 }
 
 
@@ -157,9 +160,9 @@ def reachable(facts, terms):
     if not facts.reachable:
         return Decision(False, "no_address" if terms.channel == Channel.EMAIL else "no_phone", "§3.1")
     if terms.channel == Channel.EMAIL:
-        if refused := REFUSED_STATES[terms.needs_consent].get(facts.email_state):
+        if refused := REFUSED_STATES[terms.purpose.legal_basis].get(facts.email_state):
             return Decision(False, refused, "§3.1")
-        if facts.hold:
+        if facts.hold and (terms.purpose.confidential or not terms.purpose.owed):
             return Decision(False, "address_on_hold", "§3.3", f"hold:{facts.hold}")
 
 
@@ -221,6 +224,43 @@ def explain(facts, terms):
     return [(rule.__name__, rule(facts, terms)) for rule in (RULES if facts else RULES[:1])]
 
 
+class Answer(NamedTuple):
+    """One rule's own answer, with the clause it keeps and what it looked at."""
+
+    rule: str
+    refusal: Decision | None
+    clause: str
+    evidence: str
+    unknown: str = ""  # why it cannot be answered, of a past moment
+
+
+# What a rule that does not refuse looked at: its clause and its evidence.
+PASSES = {
+    "known": lambda facts, terms: ("§1.2", f"customer:{facts.id}"),
+    "unrestricted": lambda facts, terms: ("§1.2", ""),
+    "pursued_by_this_channel": lambda facts, terms: (terms.purpose.clause, f"purpose:{terms.purpose.pk}"),
+    "associated": lambda facts, terms: ("§4", facts.association),
+    "unsuppressed": lambda facts, terms: ("§2.4", ""),
+    "reachable": lambda facts, terms: ("§3.1", facts.email_state if terms.channel == Channel.EMAIL else ""),
+    "consented": lambda facts, terms: (
+        terms.purpose.clause, f"event:{facts.event}" if terms.needs_consent else f"basis:{terms.purpose.legal_basis}",
+    ),
+    "up_to_date": lambda facts, terms: ("§7", f"policy:{facts.policy}" if facts.policy else ""),
+    "under_the_cap": lambda facts, terms: (terms.purpose.clause, terms.rule.source if terms.advertising and terms.rule else ""),
+    "within_hours": lambda facts, terms: (terms.purpose.clause, terms.rule.source if terms.advertising and terms.rule else ""),
+}  # fmt: skip
+
+
+def answers(facts, terms):
+    """Return each rule's Answer; those after 'unknown' cannot be asked."""
+
+    def answer(name, refusal):
+        looked_at = (refusal.clause, refusal.evidence) if refusal else PASSES[name](facts, terms)
+        return Answer(name, refusal, *looked_at)
+
+    return [answer(*said) for said in explain(facts, terms)]
+
+
 def candidates(purpose, channel):
     """Return the customers worth asking the gate about: it never leaves out one whom `decide` would allow, and decides nothing."""
     living = Customer.objects.living()
@@ -237,10 +277,11 @@ def decide(customers, purpose, channel, at=None):
     return {pk: judge(facts.get(pk), terms) for pk in customers}
 
 
-def audience(purpose, channel, at=None):
-    """Yield (ref, Decision) for every customer, in order of their numbers, in chunks of constant memory: a dry run."""
+def audience(purpose, channel, at=None, among=None):
+    """Yield (ref, Decision) for every customer, or those of a queryset, in order of their numbers, in chunks of constant memory."""
     terms, last = load_terms(purpose, channel, at or timezone.now()), 0
-    while ids := list(Customer.objects.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:BATCH]):
+    among = Customer.objects.all() if among is None else among
+    while ids := list(among.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:BATCH]):
         for facts in sorted(load_facts(ids, terms).values()):
             yield facts.ref, judge(facts, terms)
         last = ids[-1]

@@ -12,7 +12,7 @@ from django.db import connection
 
 from audit.models import Entry
 from customers.models import Customer, EmailHold, Service
-from privacy_office.fields import UndecryptableValue, blind, normal_email, normal_phone
+from privacy_office.fields import UndecryptableValue, blinds, normal_email, normal_phone
 
 SOURCE = "import"
 BY_PEOPLE = ["customer.correct", "customer.end_association"]  # acts on customers whose outcome an older export would undo
@@ -219,15 +219,15 @@ class Customers:
         rows = list(parsed(batch, self.cleaners, self.required, reject))
         known = Customer.objects.filter(ref__in=[values["ref"] for _, values in rows])
         there = {c.ref: c for c in known.select_for_update().order_by("pk")}
-        indexes = {values["email"]: blind("email", values["email"]) for _, values in rows}
-        owners = dict(Customer.objects.filter(email_index__in=indexes.values()).values_list("email_index", "ref"))
-        owners = {bytes(index): ref for index, ref in owners.items()}
+        indexes = {values["email"]: blinds("email", values["email"]) for _, values in rows}
+        known_as = Customer.objects.filter(email_index__in=[index for every in indexes.values() for index in every])
+        owners = {bytes(index): ref for index, ref in known_as.values_list("email_index", "ref")}
         seen, counts, new, changed = self.seen.lines([values["ref"] for _, values in rows]), Counter(), [], {}
         touched = self.touched(there.values())
         held = set(EmailHold.objects.open().filter(customer__in=known).values_list("customer", flat=True))
         for line, values in rows:
-            ref, index = values["ref"], indexes[values["email"]]
-            if owners.get(index, ref) != ref:
+            ref, index = values["ref"], indexes[values["email"]][0]
+            if any(owners.get(each, ref) != ref for each in indexes[values["email"]]):
                 reject(line, "email", "belongs to another customer already")
                 continue
             customer = there.get(ref)
@@ -298,14 +298,15 @@ class Services:
                 reject(line, "customer_ref", "is unknown")
                 continue
             service = Service(customer=owner, product=values.pop("service"), **values)
-            service.identity = service.identify()
-            services.append((line, service, {name: values[name] for name in ("expires_on", "access_secret") if name in values}))
-        seen = self.seen.lines({f"{s.customer_id}:{s.identity.hex()}" for _, s, _ in services})
-        for line, service, values in services:
-            key, name = (service.customer_id, service.identity), f"{service.customer_id}:{service.identity.hex()}"
-            known = there.get(key)
+            keys = [(owner.pk, identity) for identity in service.identities()]
+            service.identity = keys[0][1]
+            services.append((line, service, keys, {name: values[name] for name in ("expires_on", "access_secret") if name in values}))
+        seen = self.seen.lines({f"{s.customer_id}:{s.identity.hex()}" for _, s, _, _ in services})
+        for line, service, keys, values in services:
+            name = f"{service.customer_id}:{service.identity.hex()}"
+            known = next((there[key] for key in keys if key in there), None)
             if known is None:
-                there[key], seen[name] = service, line
+                there[keys[0]], seen[name] = service, line
                 new.append(service)
                 continue
             try:

@@ -1,1 +1,1 @@
-"""WHAT WE GAVE: the room kept for third parties and the register of disclosures; it holds nothing yet, so nothing can be disclosed."""
+"""WHAT WE GAVE: third parties, their requests, and the register of all that was handed over. Nothing leaves without a ground."""

@@ -14,7 +14,11 @@ ENHANCED = re.compile(rb"[245]\.\d{1,3}\.\d{1,3}\b")  # RFC 3463
 
 
 class Unreachable(Exception):
-    """No connection, no welcome for our sender, or a break before anything was handed over: nothing left."""
+    """No connection, no welcome for our sender, or a break before the final dot: nothing was handed over."""
+
+
+class _Cut(Exception):
+    """The server hung up before it took anything."""
 
 
 def codes(code, words):
@@ -27,26 +31,38 @@ class Relay:
     def __init__(self):
         self._smtp, self._used, self._sent = None, 0.0, 0
 
-    def send(self, sender, recipient, data, still=lambda: True):
+    def send(self, sender, recipient, data, still=lambda: True, leaves=lambda: None):
         """Hand over one message (bytes, CRLF); return ('sent' | 'deferred' | 'failed' | 'unknown' | 'withheld', the server's codes).
 
         Unreachable where nothing was handed over. After the final dot a silence is 'unknown': the server may have it.
-        `still` is asked in the last moment before the message itself leaves, as all before it may have taken long.
+        When the server waits for the message, `still` is asked whether it may leave, as all before may have taken long; then it
+        `leaves`. A kept connection that the server cut meanwhile is made anew once.
         """
+        kept = self._smtp is not None
         try:
-            smtp = self._ready(sender)
-            code, words = smtp.rcpt(recipient)
-            if code // 100 == 2:
-                if not still():
-                    smtp.rset()
-                    return "withheld", ""
-                code, words = smtp.docmd("DATA")
-            if code // 100 not in (2, 3):
-                return self._refused(code, words)
-            smtp.send(re.sub(rb"(?m)^\.", b"..", data) + (b"" if data.endswith(b"\r\n") else b"\r\n") + b".\r\n")
+            smtp = self._connection()
+            refused = self._announce(smtp, sender, recipient)
+            if not refused and not still():
+                self.close()  # there is no other way to take DATA back
+                return "withheld", ""
+            if not refused:
+                leaves()
+                stuffed = data.replace(b"\r\n.", b"\r\n..")
+                smtp.send((b"." if data.startswith(b".") else b"") + stuffed + (b"" if data.endswith(b"\r\n") else b"\r\n") + b".\r\n")
+        except _Cut:
+            self.close()
+            if kept:
+                return self.send(sender, recipient, data, still, leaves)
+            raise Unreachable("Cut") from None
         except (smtplib.SMTPException, OSError) as error:
             self.close()
             raise Unreachable(type(error).__name__) from None
+        except BaseException:
+            self.close()
+            raise
+        self._used = time.monotonic()
+        if refused:
+            return self._refused(*refused)
         try:
             smtp.sock.settimeout(settings.MAIL_TIMEOUTS["after_data"])
             code, words = smtp.getreply()
@@ -59,21 +75,38 @@ class Relay:
         self._used, self._sent = time.monotonic(), self._sent + 1
         return ("sent", codes(code, words)) if code // 100 == 2 else self._refused(code, words)
 
-    def _ready(self, sender):
-        """Return a connection on which the server took our sender; a kept one that it cut meanwhile is made anew once."""
-        kept = self._smtp is not None
+    def _announce(self, smtp, sender, recipient):
+        """Say from whom to whom; return None once the server waits for the message, else what it refused the recipient with.
+
+        In one breath where the server takes that (RFC 2920), else command by command.
+        """
+        if not (sender + recipient).isprintable():
+            raise ValueError("an address is one line")
+        commands = [f"MAIL FROM:<{sender}>{' BODY=8BITMIME' if smtp.has_extn('8bitmime') else ''}", f"RCPT TO:<{recipient}>", "DATA"]
+        at_once = smtp.has_extn("pipelining")
         try:
-            code, words = self._connection().mail(sender)
+            if at_once:
+                smtp.send("".join(f"{command}\r\n" for command in commands))
+            replies = []
+            for command in commands:
+                if not at_once:
+                    smtp.putcmd(command)
+                replies.append(smtp.getreply())
+                if replies[-1][0] == 421 or (not at_once and replies[-1][0] // 100 not in (2, 3)):
+                    break
         except (smtplib.SMTPException, OSError):
-            if not kept:
-                raise
-            code = 421
+            raise _Cut from None
+        (code, words), *others = replies
+        if code == 421:
+            raise _Cut
         if code // 100 != 2:
             self.close()
-            if kept and code == 421:
-                return self._ready(sender)
             raise Unreachable(codes(code, words))  # it refuses us, not the recipient: no message is to be lost by that
-        return self._smtp
+        refused = next((reply for reply in others if reply[0] // 100 not in (2, 3)), None)
+        if refused and others[-1][0] == 354:  # RFC 2920 section 3.1: it waits for the message of a recipient whom it refused
+            smtp.send(b".\r\n")
+            smtp.getreply()
+        return refused
 
     def _refused(self, code, words):
         try:

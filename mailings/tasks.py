@@ -7,28 +7,50 @@ import time
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 from tqdm import tqdm
 
-from mailings import postman
-from mailings.models import Campaign, Message, queue_renewals
+from audit import models as audit
+from audit.unrecorded import Unrecorded
+from mailings import inbox, postman
+from mailings.models import Campaign, DryRun, Message, queue_renewals
+from privacy_office import celery
 from privacy_office.celery import app
 
 log = logging.getLogger(__name__)
 SLICE = 3  # seconds of work in one task, so that a worker that is asked to end does so soon
-QUEUES = ["--queues", "celery,drain"]
+QUEUES = ["--queues", "celery,notices,drain"]
 WAKE = 4  # workers woken at once; those that find nothing end at once
 
 
+@contextmanager
+def patient():
+    """Leave undone, with a line in the log, what the audit trail cannot tell of: the next sweep tries again."""
+    try:
+        yield
+    except Unrecorded as trouble:
+        log.error(str(trouble))
+
+
 @app.task
+@patient()
 def drain():
     if postman.drain(SLICE):
         wake(1)
 
 
 @app.task
+@patient()
+def tell():
+    """Make a message of each notice that waits, and send what is due, notices first."""
+    if Message.objects.queue_notices():
+        postman.drain(SLICE)
+
+
+@app.task
+@patient()
 def sweep():
     """Free what the dead held, close what is finished, and wake workers for what is due: nothing depends on the broker's memory."""
     Message.objects.recover()
@@ -42,18 +64,51 @@ def sweep():
 
 
 @app.task
+@patient()
+def start_campaigns():
+    """Begin with what was scheduled; of two who begin at once the second finds it begun."""
+    for campaign in Campaign.objects.to_start(timezone.now()):
+        try:
+            campaign.launch(by=None)
+        except ValidationError:
+            continue
+        except ImproperlyConfigured as gap:
+            log.error("Campaign %s cannot begin: %s", campaign.pk, gap)
+            continue
+        wake(WAKE)
+
+
+@app.task
+@patient()
+def count_dry_runs():
+    """Count for each dry run that waits."""
+    while DryRun.objects.count_next():
+        pass
+
+
+def wake_counting():
+    celery.wake(count_dry_runs.name)
+
+
+@app.task
+@patient()
 def send_renewals():
     if queue_renewals(timezone.localdate(), by=None):
         wake(WAKE)
 
 
+@app.task
+@patient()
+def read_mail():
+    """Read what came in; where more waits than fits, a worker is woken to go on."""
+    _counts, more = inbox.read(SLICE)
+    if more:
+        celery.wake(read_mail.name)
+
+
 def wake(workers):
     """Tell workers to look; where the broker is away, the next sweep tells them."""
-    try:
-        for _ in range(workers):
-            drain.apply_async(expires=15)  # seconds; by then others are at work, or the next sweep wakes more
-    except OperationalError:
-        log.warning("The broker cannot be reached: the next sweep wakes the workers.")
+    celery.wake(drain.name, workers)
 
 
 def answers():
@@ -88,7 +143,10 @@ def worker_at_hand():
 
 
 def see_through(messages, name):
-    """Wait until no message of the queryset is open, with a bar; workers are woken again where nothing moves."""
+    """Wait until no message of the queryset is open, with a bar; workers are woken again where nothing moves.
+
+    Unrecorded where nothing could move, as no entry can be written: what is open stays so, for when it can.
+    """
     total, pause, swept = messages.count(), 0.1, time.monotonic()
     with worker_at_hand() as check, tqdm(total=total, desc=name, unit="mail", file=sys.stderr, mininterval=0.5) as bar:
         wake(WAKE)
@@ -98,6 +156,7 @@ def see_through(messages, name):
             pause = min(pause * 1.5, 1)
             if time.monotonic() - swept > 5:
                 check()
+                audit.require()
                 sweep()
                 swept = time.monotonic()
         bar.update(total - bar.n)

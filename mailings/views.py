@@ -1,16 +1,17 @@
-"""The page that ends mail to one address. GET shows, POST acts; the address of the page alone says who and what (RFC 8058)."""
+"""The pages that mail leads to: one ends mail to one address, one tells who leaves. The address of the page alone says who and what."""
 
 from uuid import UUID
 
+from django.conf import settings
 from django.core.signing import BadSignature
 from django.shortcuts import render
 from django.utils import translation
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
-from consent.models import Channel, ConsentState, Purpose, Source
-from mailings import letters
+from consent.models import Channel, ConsentEvent, Purpose, Source
+from mailings import letters, links
 from mailings.models import Message
 
 
@@ -29,12 +30,25 @@ def unsubscribe(request, token):
             return page(request, "mailings/unsubscribe.html", {"purpose": message.purpose})
         everything = request.POST.get("scope") == "all"
         purposes = Purpose.objects.filter(legal_basis=Purpose.LegalBasis.CONSENT) if everything else [message.purpose]
-        one_click = request.POST.get("List-Unsubscribe") == "One-Click"
-        for purpose in purposes:
-            ConsentState.of(message.customer, purpose, Channel.EMAIL).withdraw(
-                by=message.customer, source=Source.ONE_CLICK if one_click else Source.PREFERENCE_PAGE, evidence=f"message {message.pk}"
-            )
+        source = Source.ONE_CLICK if request.POST.get("List-Unsubscribe") == "One-Click" else Source.PREFERENCE_PAGE
+        wishes = {(purpose, Channel.EMAIL): False for purpose in purposes}
+        ConsentEvent.objects.say(message.customer, wishes, by=message.customer, source=source, evidence=f"message {message.pk}")
         return page(request, "mailings/unsubscribed.html", {"purpose": message.purpose, "everything": everything})
+
+
+@never_cache
+@require_safe
+def leave(request, token):
+    """Name where a link leads and that the company does not answer for it (§5). Never leads there itself, and never looks there."""
+    try:
+        destination = links.opened(token)
+    except ValueError:
+        response = page(request, "mailings/leave_unknown.html", {}, status=404)
+    else:
+        with translation.override(destination.language):
+            response = page(request, "mailings/leave.html", {"destination": destination, "company": settings.COMPANY})
+    response["X-Robots-Tag"] = "noindex, nofollow"
+    return response
 
 
 def page(request, template, context, **kwargs):

@@ -1,14 +1,14 @@
 """Encrypted fields that fail closed, and blind indexes to find people by. Refuses to show, compare or write back what it cannot decrypt."""
 
 import functools
-import hashlib
-import hmac
 import struct
 import unicodedata
 
 import idna
 import phonenumbers
 from cryptography.fernet import InvalidToken
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import FieldError
@@ -17,6 +17,8 @@ from django.db.models import Case, Value
 from django.db.models.functions import Cast
 from django.db.models.query_utils import DeferredAttribute
 from encrypted_model_fields import fields as library
+
+from privacy_office import keys
 
 
 class UndecryptableValue(Exception):
@@ -165,19 +167,41 @@ def last_four(value):
     return normal_phone(value)[-4:]
 
 
-def name_words(value):
-    """Return the words of a name without accents and case, as a set."""
+def plain_words(value):
+    """Return the words of a text without accents and case."""
     folded = unicodedata.normalize("NFD", value.casefold().replace("đ", "d"))
     kept = "".join(" " if not c.isalnum() and not unicodedata.combining(c) else c for c in folded if not unicodedata.combining(c))
-    return set(kept.split())
+    return kept.split()
+
+
+def name_words(value):
+    """Return the words of a name without accents and case, as a set."""
+    return set(plain_words(value))
 
 
 NORMAL = {"email": normal_email, "phone": normal_phone, "last4": last_four}
 
 
-def digest(kind, normal):
-    """Return 16 bytes that stand for a normalised value: HMAC-SHA256 under the index key, separate for each kind."""
-    return hmac.digest(settings.BLIND_INDEX_KEY.encode(), f"{kind}\0{normal}".encode(), hashlib.sha256)[:16]
+# Each index says in its last two bytes which key made it. What is written is the newest key's, what is looked for may be any key's.
+PLAIN = 14  # bytes before the version
+
+
+def digest(kind, normal, key=None):
+    """Return 16 bytes that stand for a normalised value: HMAC-SHA256 under an index key, separate for each kind, and the key's version."""
+    keyed, version = _keyed(key or settings.BLIND_INDEX_KEY[0])
+    of = keyed.copy()
+    of.update(f"{kind}\0{normal}".encode())
+    return of.finalize()[:PLAIN] + version
+
+
+@functools.lru_cache(10)  # a keyed HMAC is made in thrice the time of its copy
+def _keyed(key):
+    return HMAC(key.encode(), SHA256()), keys.version(key)
+
+
+def digests(kind, normal):
+    """Return the digest under every index key, newest first."""
+    return [digest(kind, normal, key) for key in settings.BLIND_INDEX_KEY]
 
 
 def blind(kind, value):
@@ -185,12 +209,42 @@ def blind(kind, value):
     return digest(kind, NORMAL[kind](value)) if value else None
 
 
-def blind_words(value):
+def blinds(kind, value):
+    """Return the blind index of a plain value under every index key, newest first; none for an empty one."""
+    return digests(kind, NORMAL[kind](value)) if value else []
+
+
+def blind_words(value, key=None):
     """Return the sorted 64-bit indexes of the words of a name."""
-    return sorted(struct.unpack(">q", digest("word", word)[:8])[0] for word in name_words(value or ""))
+    return sorted(_word(digest("word", word, key)) for word in name_words(value or ""))
 
 
-class BlindIndexField(models.BinaryField):
+def _word(of):
+    return struct.unpack(">q", of[:6] + of[PLAIN:])[0]
+
+
+class Blind:
+    """What every column has that the index key makes: its value is made at every write, and it tells which rows another key made."""
+
+    def pre_save(self, instance, add):
+        value = self.value(instance)
+        setattr(instance, self.attname, value)
+        return value
+
+    def value(self, instance):
+        """Return the column's value under the newest key."""
+        raise NotImplementedError
+
+    def outdated(self):
+        """Return the SQL condition of the rows that another key made."""
+        return f"substr({self.column}, {PLAIN + 1}) <> {_version(settings.BLIND_INDEX_KEY[0])}"
+
+
+def _version(key):
+    return f"'\\x{keys.version(key).hex()}'::bytea"
+
+
+class BlindIndexField(Blind, models.BinaryField):
     """Finds rows by the value of `source` without storing it: 16 bytes, None where the source is empty."""
 
     def __init__(self, *args, source, kind, **kwargs):
@@ -201,16 +255,63 @@ class BlindIndexField(models.BinaryField):
         name, path, args, kwargs = super().deconstruct()
         return name, path, args, {**kwargs, "source": self.source, "kind": self.kind}
 
-    def index(self, value):
-        return blind(self.kind, value)
-
-    def pre_save(self, instance, add):
-        value = self.index(getattr(instance, self.source))
-        setattr(instance, self.attname, value)
-        return value
+    def value(self, instance):
+        return blind(self.kind, getattr(instance, self.source))
 
 
-class BlindWordsField(ArrayField):
+class BlindOthersField(Blind, ArrayField):
+    """The indexes of one value under all keys but the newest: what was noted under one of those is known again. None with a single key."""
+
+    def __init__(self, *args, index, **kwargs):
+        self.index = index
+        super().__init__(*args, **{"base_field": models.BinaryField(), "null": True, "editable": False, **kwargs})
+
+    def deconstruct(self):
+        name, path, args, kwargs = super().deconstruct()
+        return name, path, args, {**kwargs, "index": self.index}
+
+    @property
+    def source(self):
+        return self.model._meta.get_field(self.index).source
+
+    def value(self, instance):
+        if len(settings.BLIND_INDEX_KEY) == 1:
+            return None
+        index = self.model._meta.get_field(self.index)
+        if not (value := getattr(instance, index.source)):
+            return None
+        normal = NORMAL[index.kind](value)
+        return [digest(index.kind, normal, key) for key in settings.BLIND_INDEX_KEY[1:]]
+
+    def outdated(self):
+        others = ", ".join(map(_version, settings.BLIND_INDEX_KEY[1:]))
+        made_by = f"(SELECT array_agg(substr(other, {PLAIN + 1})) FROM unnest({self.column}) other)"
+        return f"{self.index} IS NOT NULL AND {made_by} IS DISTINCT FROM {f'ARRAY[{others}]' if others else 'NULL'}"
+
+
+class BlindIdentityField(Blind, models.BinaryField):
+    """Tells a row from its like by several values together, without storing them: 16 bytes."""
+
+    def __init__(self, *args, sources, kind, **kwargs):
+        self.sources, self.kind = sources, kind
+        super().__init__(*args, **{"editable": False, **kwargs})
+
+    def deconstruct(self):
+        name, path, args, kwargs = super().deconstruct()
+        return name, path, args, {**kwargs, "sources": self.sources, "kind": self.kind}
+
+    def values(self, instance):
+        """Return the identity under every index key, newest first."""
+        return digests(self.kind, self._normal(instance))
+
+    def value(self, instance):
+        return digest(self.kind, self._normal(instance))
+
+    def _normal(self, instance):
+        return "\0".join(str(getattr(instance, name) or "") for name in self.sources)
+
+
+class BlindWordsField(Blind, ArrayField):
     """Finds rows by words of `source` in any order: their 64-bit indexes in an array that a GIN index covers."""
 
     def __init__(self, *args, source, **kwargs):
@@ -221,7 +322,9 @@ class BlindWordsField(ArrayField):
         name, path, args, kwargs = super().deconstruct()
         return name, path, args, {**kwargs, "source": self.source}
 
-    def pre_save(self, instance, add):
-        value = blind_words(getattr(instance, self.source))
-        setattr(instance, self.attname, value)
-        return value
+    def value(self, instance):
+        return blind_words(getattr(instance, self.source))
+
+    def outdated(self):
+        newest = int.from_bytes(keys.version(settings.BLIND_INDEX_KEY[0]))
+        return f"{self.column}[1] & 65535 <> {newest}"

@@ -12,19 +12,19 @@ class CopyQuerySet(models.QuerySet):
         objs = list(objs)
         if len(objs) < 2 or ignore_conflicts or any(upsert.values()) or any(obj.pk is not None for obj in objs):
             return super().bulk_create(objs, batch_size=batch_size, ignore_conflicts=ignore_conflicts, **upsert)
-        fields = [f for f in self.model._meta.concrete_fields if not (f.has_db_default() and self._left_to_the_database(objs, f))]
-        connection = connections[self.db]
+        connection, fields = connections[self.db], self.model._meta.concrete_fields
         quote = connection.ops.quote_name
         table, columns = quote(self.model._meta.db_table), ", ".join(quote(f.column) for f in fields)
+        given = [self.model._meta.pk, *(f for f in fields if f.has_db_default() and self._left_to_the_database(objs, f))]
+        defaults = [connection.schema_editor().db_default_sql(f)[0] for f in given[1:]]  # none of ours takes parameters
         with transaction.atomic(using=self.db, savepoint=False), connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT nextval(pg_get_serial_sequence(%s, %s)) FROM generate_series(1, %s)",
-                [table, self.model._meta.pk.column, len(objs)],
-            )
-            for obj, (pk,) in zip(objs, cursor.fetchall(), strict=True):
-                obj.pk = pk
+            values = ", ".join(["nextval(pg_get_serial_sequence(%s, %s))", *defaults])
+            cursor.execute(f"SELECT {values} FROM generate_series(1, %s)", [table, given[0].column, len(objs)])
+            for obj, row in zip(objs, cursor.fetchall(), strict=True):
+                for field, value in zip(given, row, strict=True):
+                    setattr(obj, field.attname, value)
             self._prepare_for_bulk_create(objs)
-            with cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
+            with connection.wrap_database_errors, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
                 for obj in objs:
                     copy.write_row([f.get_db_prep_save(f.pre_save(obj, True), connection) for f in fields])
         for obj in objs:

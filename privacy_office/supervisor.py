@@ -29,6 +29,7 @@ from honcho.compat import ProcessManager
 from honcho.environ import parse_procfile
 from honcho.printer import Printer
 
+from audit.unrecorded import Unrecorded
 from privacy_office import embedded, keys
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,7 +57,7 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("Stopped.")
         return 0
-    except (Refused, embedded.Unavailable, ImproperlyConfigured, CommandError) as problem:
+    except (Refused, Unrecorded, embedded.Unavailable, ImproperlyConfigured, CommandError) as problem:
         return _complain(problem)
     except DatabaseError as problem:
         return _complain(f"The database: {problem}")
@@ -185,8 +186,9 @@ def _open(options, mailbox_port, first_sign_in):
             words = ["python", "-m", "aiosmtpd", "-n", "-u", "-l", f"127.0.0.1:{mailbox_port}"]
             words += ["-c", "aiosmtpd.handlers.Mailbox", str(VAR / "mailbox")]
             office.add_process("mailbox", f"exec {shlex.join(words)}", cwd=ROOT)
-        # A closed terminal is one more way of being told to end.
-        signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
+        # A closed terminal is one more way of being told to end, but not under nohup.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
         try:
             office.loop()
         finally:
@@ -212,7 +214,8 @@ class Office(honcho.manager.Manager):
         if not super()._all_started():
             self.told = True  # they have no process numbers yet
         elif not self._terminating:
-            self.fallen = [name for name, process in self._processes.items() if "returncode" in process]
+            if not self.told:  # a Ctrl-C reaches also what is being born, and that is not its fault
+                self.fallen = [name for name, process in self._processes.items() if "returncode" in process]
             super().terminate()
 
     def _all_started(self):
@@ -305,4 +308,5 @@ class Welcome(threading.Thread):
             lines.append(f"  mailbox    {site}/mailbox/")
         if self.first_sign_in:
             lines.append(f"  the first sign-in, as {self.first_sign_in}")
+            lines.append("  it leads to a password of your own, then to an authenticator app on your phone (any will do), then inside")
         return "\n".join([*lines, ""])

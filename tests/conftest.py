@@ -1,8 +1,12 @@
 """What every database test starts from: the rows that `setup` loads."""
 
+from pathlib import Path
+
 import pytest
 from django.core.management import call_command
 from django.db import connection
+
+from tests.sink import Sink
 
 KEPT = ("django_migrations", "django_content_type", "auth_permission")
 
@@ -11,6 +15,15 @@ KEPT = ("django_migrations", "django_content_type", "auth_permission")
 def django_db_setup(django_db_setup, django_db_blocker):
     with django_db_blocker.unblock():
         call_command("setup", verbosity=0)
+
+
+@pytest.fixture(autouse=True)
+def anchors(settings, tmp_path):
+    """An anchor file that ends with the test, as its checkpoints do."""
+    settings.AUDIT_ANCHORS = str(tmp_path / "anchors" / "anchors.jsonl")
+    settings.ERASURE_JOURNAL = str(tmp_path / "anchors" / "erasures.jsonl")
+    settings.MAIL_JOURNALS = str(tmp_path / "journals")
+    return Path(settings.AUDIT_ANCHORS)
 
 
 @pytest.fixture
@@ -27,3 +40,22 @@ def committed_db(django_db_setup, django_db_blocker):
             cursor.execute(f"TRUNCATE {', '.join(tables)}")
             cursor.execute("SET session_replication_role = DEFAULT")
         call_command("setup", verbosity=0)
+
+
+@pytest.fixture
+def quick(settings):
+    """Spare a thousand requests what none of their rules is about."""
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def sink(settings):
+    """A mail server that the postman sends to."""
+    from mailings import postman  # not before Django is set up
+
+    with Sink() as server:
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
+        postman.relay.close()
+        yield server
+        postman.relay.close()

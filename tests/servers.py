@@ -25,3 +25,5 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     keys.make(folder)
     # As values too: a developer's .env must not come before them.
     os.environ.update({name: (folder / name).read_text().strip() for name in keys.NAMES}, KEYS_DIR=str(folder))
+    os.environ["AUDIT_ANCHORS"] = str(folder / "anchors.jsonl")
+    os.environ["ERASURE_JOURNAL"] = str(folder / "erasures.jsonl")

@@ -8,7 +8,8 @@ from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connection, transaction
 
 from audit import models as audit
-from audit.models import Entry
+from audit import sealing
+from audit.models import Entry, Unsealed
 from consent.models import ConsentEvent, PolicyVersion
 from customers.models import Customer
 from tests.make import consent, make_customer, make_policy, make_staff
@@ -142,3 +143,21 @@ def test_the_offices_role_may_work_but_only_add_to_what_is_append_only():
 def test_a_role_that_is_none_or_that_no_grant_binds_is_refused(role, said):
     with pytest.raises(CommandError, match=said):
         call_command("grant_roles", role or connection.settings_dict["USER"], stdout=StringIO())
+
+
+def test_a_second_sealer_leaves_the_first_alone(committed_db):
+    make_customer("ann")
+    waiting = Unsealed.objects.count()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [sealing.LOCK])
+        with ThreadPoolExecutor(1) as thread:
+            assert thread.submit(in_a_connection_of_its_own, sealing.seal).result() is None
+    assert Unsealed.objects.count() == waiting
+    assert sealing.seal() == waiting
+
+
+def in_a_connection_of_its_own(do):
+    try:
+        return do()
+    finally:
+        connection.close()

@@ -19,10 +19,12 @@ TODAY = date(2026, 11, 22)
 @contextmanager
 def leaves(action, row, by=None):
     """Check that exactly one entry and one history row are left, and that both name the act and the actor."""
-    entries, history = Entry.objects.count(), row.history.count()
+    ours = Entry.objects.filter(object=f"{row._meta.label_lower}:{row.pk}")
+    entries, history = ours.count(), row.history.count()
     yield
-    assert (Entry.objects.count(), row.history.count()) == (entries + 1, history + 1)
-    entry, version = Entry.objects.latest("id"), row.history.latest("history_id")
+    assert (ours.count(), row.history.count()) == (entries + 1, history + 1)
+    entry, version = ours.latest("id"), row.history.latest("history_id")
+    assert entry.kept == [version.pk], "the entry vouches for what the act wrote"
     subject = row if isinstance(row, Customer) else row.customer
     assert (entry.action, entry.object, entry.subject) == (action, f"{row._meta.label_lower}:{row.pk}", subject.public_id)
     assert entry.actor == (f"staff:{by.pk}" if by else "system")
@@ -268,7 +270,7 @@ def test_services_are_found_by_the_day_they_expire():
     ann = make_customer("ann")
     soon = make_service(ann, expires_on=TODAY)
     make_service(ann, expires_on=TODAY + timedelta(days=1))
-    assert list(Service.objects.expiring(TODAY)) == [soon]
+    assert list(Service.objects.expiring(TODAY, TODAY)) == [soon]
 
 
 @pytest.mark.django_db

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 import redis
 
-from privacy_office import embedded
+from privacy_office import embedded, servers
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = Path(psycopg.__file__).parent.parent
@@ -26,15 +26,18 @@ WHEELS = {
 }
 # Holds (or joins) the servers of var until it is told to go; as nobody if asked, once everything is imported.
 HOLDER = """
-import json, os, pwd, sys
+import json, os, pwd, signal, sys
 from pathlib import Path
-from privacy_office import embedded
+from privacy_office import embedded, servers
 var, user, wish = sys.argv[1:]
+wish = json.loads(wish)
+# As a terminal starts it, or as nohup does, whoever started the tests.
+signal.signal(signal.SIGHUP, signal.SIG_IGN if wish.pop("nohup", False) else signal.SIG_DFL)
 if user:
     person = pwd.getpwnam(user)
     os.setgroups([]); os.setgid(person.pw_gid); os.setuid(person.pw_uid)
 try:
-    with embedded.servers(var=Path(var), **json.loads(wish)) as servers:
+    with embedded.servers(var=Path(var), **wish) as servers:
         if servers.postgres:
             servers.publish(EMAIL_URL="smtp://127.0.0.1:2525")
         names = ["DATABASE_URL", "REDIS_URL", "EMAIL_URL"]
@@ -327,6 +330,14 @@ def test_a_holder_told_to_end_stops_its_servers(var, number):
     assert not (var / "servers.json").exists()
 
 
+def test_under_nohup_a_holder_outlives_its_terminal(var):
+    with holder(var, nohup=True) as process:
+        environment = said(process)
+        process.send_signal(signal.SIGHUP)
+        assert sql(environment, "SELECT 1") == [(1,)]
+        assert process.poll() is None
+
+
 def test_data_of_another_major_version_is_refused(var):
     (var / "postgresql").mkdir(parents=True)
     (var / "postgresql/PG_VERSION").write_text("13\n")
@@ -337,7 +348,7 @@ def test_data_of_another_major_version_is_refused(var):
 
 
 def test_data_is_opened_by_the_major_version_that_made_it(var):
-    if embedded._postgres_programs(None, var).is_relative_to(SITE):
+    if servers.postgres_programs(None, var).is_relative_to(SITE):
         pytest.skip("one PostgreSQL alone is here")
     with holder(var, env=WHEELS) as first:
         version = sql(said(first), "SHOW server_version_num")

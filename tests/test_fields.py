@@ -57,7 +57,8 @@ def test_history_opens_to_what_it_was_and_holds_no_index():
     ann.correct(by=None, reason="moved", address="34 Hàng Bông")
     assert [row.address for row in ann.history.order_by("history_id")] == ["12 Hàng Bông", "34 Hàng Bông"]
     for model in (Customer.history.model, Service.history.model):
-        assert not {f.name for f in model._meta.concrete_fields if isinstance(f, models.BinaryField) or hasattr(f, "source")}
+        binary = {f.name for f in model._meta.concrete_fields if isinstance(f, models.BinaryField) or hasattr(f, "source")}
+        assert binary == {"salt", "personal_digest"}, "these name nobody"
 
 
 @pytest.mark.django_db
@@ -284,7 +285,7 @@ def test_an_index_is_sixteen_bytes_and_different_for_each_kind():
 
 def test_an_index_needs_the_key(settings):
     before = fields.blind("email", "ann@example.org")
-    settings.BLIND_INDEX_KEY = settings.BLIND_INDEX_KEY[::-1]
+    settings.BLIND_INDEX_KEY = [settings.BLIND_INDEX_KEY[0][::-1]]
     assert fields.blind("email", "ann@example.org") != before
 
 

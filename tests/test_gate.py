@@ -25,6 +25,7 @@ from tests.make import consent, make_customer, make_hold, make_policy, make_staf
 NOON = datetime(2026, 11, 22, 5, tzinfo=UTC)  # 12:00 in Hà Nội
 RULE_OF = {row["channel"]: row for row in CHANNEL_RULES}
 PURPOSE_OF = {row["code"]: {**MAIL_FIELDS, **row} for row in PURPOSES}
+OWED = ["account_access", "legal_notices"]  # by law: neither a restriction nor the address's state ends these
 CONSENTED = ["service_renewal", "product_news", "promotions", "other_information", "surveys"]
 
 
@@ -60,7 +61,7 @@ TABLE = [
     *[({}, {"purpose": purpose}, "allowed") for purpose in PURPOSE_OF],
     *[({}, {"purpose": "promotions", "channel": channel}, "allowed") for channel in RULE_OF],
     # Unrestricted, this channel
-    *[({"restricted": True}, {"purpose": purpose}, "restricted") for purpose in PURPOSE_OF],
+    *[({"restricted": True}, {"purpose": p}, "allowed" if p in OWED else "restricted") for p in PURPOSE_OF],
     *[({"erased": True}, {"purpose": purpose}, "erased") for purpose in PURPOSE_OF],
     ({}, {"purpose": "surveys", "channel": "sms"}, "channel_not_foreseen"),
     ({}, {"purpose": "surveys", "channel": "phone"}, "channel_not_foreseen"),
@@ -73,9 +74,9 @@ TABLE = [
     *[({"reachable": False}, {"purpose": purpose}, "no_address") for purpose in PURPOSE_OF],
     ({"reachable": False}, {"channel": "sms"}, "no_phone"),
     *[({"email_state": "unverified"}, {"purpose": p}, "address_unverified" if p in CONSENTED else "allowed") for p in PURPOSE_OF],
-    *[({"email_state": "bouncing"}, {"purpose": purpose}, "address_bouncing") for purpose in PURPOSE_OF],
+    *[({"email_state": "bouncing"}, {"purpose": p}, "allowed" if p in OWED else "address_bouncing") for p in PURPOSE_OF],
     *[({"email_state": "complained"}, {"purpose": p}, "address_complained" if p in CONSENTED else "allowed") for p in PURPOSE_OF],
-    *[({"hold": 5}, {"purpose": purpose}, "address_on_hold") for purpose in PURPOSE_OF],
+    *[({"hold": 5}, {"purpose": p}, "allowed" if p == "legal_notices" else "address_on_hold") for p in PURPOSE_OF],
     *[({"email_state": s, "hold": 5}, {"channel": "sms"}, "allowed") for s in ("unverified", "bouncing", "complained", "verified")],
     # Consent
     *[({"state": s}, {"purpose": p}, "allowed" if s in ALLOWS else f"consent_{s}") for s in Event for p in CONSENTED],
@@ -541,7 +542,7 @@ def test_decide_of_nobody_is_no():
     [
         "gifts",
         "promotions --at=yesterday",
-        "promotions --at=2020-01-01T00:00",
+        "gifts --at=2020-01-01T00:00",
         "promotions --at=2099-13-01T00:00",
         "promotions --channel=fax",
     ],

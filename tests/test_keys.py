@@ -1,6 +1,7 @@
 """A key that is missing, weak, malformed or another database's stops the start, and no message shows it."""
 
 import base64
+import itertools
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
+from customers.models import Customer
 from privacy_office import keys
 from privacy_office.models import Canary
 
@@ -39,9 +41,17 @@ WEAK = {
         "constant": "a" * 64,
         "Django's placeholder": "django-insecure-" + GOOD["SECRET_KEY"],
     },
-    "BLIND_INDEX_KEY": {**WEAK_32_BYTES, "two": f"{GOOD['BLIND_INDEX_KEY']},{GOOD['BLIND_INDEX_KEY']}"},
-    "AUDIT_SIGNING_KEY": WEAK_32_BYTES,
-    "FIELD_ENCRYPTION_KEY": {**WEAK_32_BYTES, "a comma": ",", "second is weak": f"{GOOD['FIELD_ENCRYPTION_KEY']},weak"},
+    **{
+        name: {
+            **WEAK_32_BYTES,
+            "a comma": ",",
+            "second is weak": f"{GOOD[name]},weak",
+            "third is constant": f"{GOOD[name]},{GOOD['AUDIT_SIGNING_KEY']},{base64_of(bytes(32))}",
+            "one twice": f"{GOOD[name]},{GOOD['AUDIT_SIGNING_KEY']},{GOOD[name]}",
+            "with a semicolon": f"{GOOD[name]};{GOOD['AUDIT_SIGNING_KEY']}",
+        }
+        for name in keys.LISTS
+    },
 }
 
 
@@ -61,6 +71,35 @@ def test_a_weak_or_malformed_key_is_refused_by_name_and_never_by_value(name, val
     with pytest.raises(ImproperlyConfigured, match=f"^{name} is weak") as refusal:
         keys.read(name)
     assert len(value) < 2 or value not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", keys.LISTS)
+def test_several_keys_are_taken_newest_first(name, monkeypatch):
+    other = base64_of(bytes(range(100, 132)))
+    monkeypatch.setenv(name, f" {GOOD[name]} ,\n{other}, ")
+    assert keys.split(keys.read(name)) == [GOOD[name], other]
+
+
+def test_two_index_keys_that_their_digests_would_not_tell_apart_are_refused(monkeypatch):
+    ours = GOOD["BLIND_INDEX_KEY"]
+    like_ours = next(key for key in map(base64_of, map(os.urandom, itertools.repeat(32))) if keys.version(key) == keys.version(ours))
+    monkeypatch.setenv("BLIND_INDEX_KEY", f"{like_ours},{ours}")
+    with pytest.raises(ImproperlyConfigured, match=r"^BLIND_INDEX_KEY is weak"):
+        keys.read("BLIND_INDEX_KEY")
+
+
+@pytest.mark.parametrize(("one", "other"), list(itertools.permutations(list(keys.NAMES)[1:], 2)))
+def test_one_key_for_two_purposes_is_refused_by_their_names(one, other, monkeypatch):
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    if one in keys.LISTS:
+        monkeypatch.setenv(one, f"{GOOD[one]},{GOOD[other]}")
+    else:
+        monkeypatch.setenv(one, GOOD[other])
+    with pytest.raises(ImproperlyConfigured, match=" share a key: ") as refusal:
+        keys.read_all()
+    assert {one, other} <= set(str(refusal.value).split())
+    assert GOOD[other] not in str(refusal.value)
 
 
 @pytest.mark.parametrize("name", keys.NAMES)
@@ -112,6 +151,8 @@ def test_making_keys_never_overwrites_one(tmp_path):
 CELERY = ["-m", "celery", "-A", "privacy_office"]
 WAYS_IN = {
     "manage.py": ["manage.py", "check"],
+    "shell": ["manage.py", "shell", "-c", "print('in')"],
+    "rotate_keys": ["manage.py", "rotate_keys"],
     "wsgi": ["-c", "import privacy_office.wsgi"],
     "worker": [*CELERY, "worker", "--concurrency", "1"],
     "beat": [*CELERY, "beat", "--pidfile="],
@@ -127,8 +168,8 @@ def start(db, settings):
     own = {
         "SECRET_KEY": settings.SECRET_KEY,
         "FIELD_ENCRYPTION_KEY": ",".join(settings.FIELD_ENCRYPTION_KEY),
-        "BLIND_INDEX_KEY": settings.BLIND_INDEX_KEY,
-        "AUDIT_SIGNING_KEY": settings.AUDIT_SIGNING_KEY,
+        "BLIND_INDEX_KEY": ",".join(settings.BLIND_INDEX_KEY),
+        "AUDIT_SIGNING_KEY": ",".join(settings.AUDIT_SIGNING_KEY),
     }
 
     def run(*arguments, **others):
@@ -150,10 +191,43 @@ def test_a_start_with_another_key_is_refused_by_name(start, tmp_path, name, way_
     assert GOOD[name] not in started.stdout + started.stderr
 
 
-def test_a_rotated_list_of_keys_starts_as_long_as_it_holds_the_old_one(start, settings):
-    rotated = ",".join([GOOD["FIELD_ENCRYPTION_KEY"], *settings.FIELD_ENCRYPTION_KEY])
-    started = start("-c", "import privacy_office.wsgi", FIELD_ENCRYPTION_KEY=rotated)
+@pytest.mark.parametrize("way_in", ["wsgi", "worker", "beat"])
+def test_a_start_whose_keys_cannot_be_checked_is_refused(start, tmp_path, way_in):
+    schedule = ["--schedule", str(tmp_path / "beat")] if way_in == "beat" else []
+    started = start(*WAYS_IN[way_in], *schedule, DATABASE_URL="postgresql://office:a-password@127.0.0.1:9/office")
+    assert started.returncode != 0
+    assert "OperationalError" in started.stdout + started.stderr
+    assert "a-password" not in started.stdout + started.stderr
+
+
+@pytest.mark.parametrize("name", keys.LISTS)
+def test_a_rotated_list_of_keys_starts_as_long_as_it_holds_the_old_one(start, settings, name):
+    rotated = ",".join([GOOD[name], *getattr(settings, name)])
+    started = start("-c", "import privacy_office.wsgi", **{name: rotated})
     assert started.returncode == 0, started.stderr
+
+
+@pytest.mark.parametrize("way_in", [WAYS_IN["manage.py"], WAYS_IN["worker"]], ids=["manage.py", "worker"])
+def test_a_start_with_one_weak_key_among_several_is_refused_by_name(start, settings, way_in):
+    started = start(*way_in, FIELD_ENCRYPTION_KEY=",".join([*settings.FIELD_ENCRYPTION_KEY, base64_of(bytes(32))]))
+    assert started.returncode != 0
+    assert "FIELD_ENCRYPTION_KEY is weak" in started.stdout + started.stderr
+    assert settings.FIELD_ENCRYPTION_KEY[0] not in started.stdout + started.stderr
+
+
+def test_a_start_with_one_key_for_two_purposes_is_refused(start, settings):
+    started = start("manage.py", "check", FIELD_ENCRYPTION_KEY=f"{settings.FIELD_ENCRYPTION_KEY[0]},{settings.BLIND_INDEX_KEY[0]}")
+    assert started.returncode != 0
+    assert "FIELD_ENCRYPTION_KEY and BLIND_INDEX_KEY share a key" in started.stderr
+
+
+@pytest.mark.django_db
+def test_a_database_that_lost_its_canary_is_refused_where_it_holds_customers():
+    Canary.objects.all().delete()
+    Canary.check_keys()  # an office before its set-up
+    Customer.objects.enrol([Customer(ref="ann", full_name="Ann", email="ann@example.org")], by=None, source="test")
+    with pytest.raises(ImproperlyConfigured, match="The canary is gone"):
+        Canary.check_keys()
 
 
 @pytest.mark.django_db

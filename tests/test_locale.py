@@ -25,10 +25,17 @@ SAME_IN_VIETNAMESE = {"e-mail", "E-mail", "SMS", "Website"}
 OURS_FIRST = {
     "History": "Django's says 'a note that is kept'",
     "active": "Django's says 'to activate'; here it is a customer's state",
+    "Add": "as Django's",
     "Date/time": "as Django's",
     "Home": "as Django's",
+    "New password": "as Django's",
+    "Password": "as Django's",
+    "Remove": "as Django's",
     "Search": "as Django's",
+    "name": "as Django's",
     "Show all": "as Django's",
+    "password": "as Django's",
+    "salt": "as Django's, but for its capital",
 }
 
 

@@ -1,31 +1,28 @@
 """The postman against a real mail server: what leaves, what does not, and what becomes of a message either way."""
 
+import os
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
 from audit.models import Entry
+from consent import gate
 from consent.models import AdvertisingContacts
-from customers.models import EmailHold
-from mailings import postman
-from mailings.models import Message, RenewalNotice, queue_renewals
+from customers.models import EmailHold, Notice
+from mailings import journal, postman
+from mailings.journal import Journal
+from mailings.models import Message, RelayRule, RelayState, RenewalNotice, queue_renewals
 from mailings.relay import Relay, Unreachable, codes
 from tests.make import consent, make_campaign, make_customer, make_policy, make_service, make_staff, withdraw
-from tests.sink import Sink
+from tests.post import sent
+from tests.sink import BREAK_AFTER_DOT, BREAK_IN_DATA
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def sink(settings):
-    with Sink() as server:
-        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.controller.port
-        postman.relay.close()
-        yield server
-        postman.relay.close()
 
 
 @pytest.fixture
@@ -43,13 +40,6 @@ def launched(**fields):
     return campaign
 
 
-def sent():
-    """Send until nothing is due; return the messages by the customer's ref."""
-    while postman.drain(5):
-        pass
-    return {m.customer.ref: m for m in Message.objects.select_related("customer")}
-
-
 def test_the_mail_goes_to_her_who_consented_and_its_decision_is_kept(sink, ann):
     launched()
     message = sent()["ANN"]
@@ -63,9 +53,11 @@ def test_the_mail_goes_to_her_who_consented_and_its_decision_is_kept(sink, ann):
 def test_a_message_queued_before_a_withdrawal_is_not_sent(sink, ann):
     launched()
     withdraw(ann)
-    message = sent()["ANN"]
+    sent()
+    message = Message.objects.get(notice=None)
     assert (message.state, message.reason) == ("blocked", "suppressed")
-    assert not sink.mails
+    (confirmation,) = sink.mails
+    assert "List-Unsubscribe" not in confirmation.message
 
 
 def test_a_message_queued_before_a_hold_is_not_sent(sink, ann):
@@ -129,22 +121,99 @@ def _states():
     return Message.objects.values_list("state", flat=True)
 
 
-def test_advertising_of_a_dead_worker_is_unknown_and_service_mail_goes_out_once_more(sink, ann):
+def claimed(worker=42, ago=timedelta(0)):
+    messages = Message.objects.claim(worker, 10)
+    Message.objects.update(claimed_at=timezone.now() - ago)
+    return sorted(messages, key=lambda m: m.pk)
+
+
+def died(messages, *, left=0, answered=0, refused=0, worker=42):
+    """Leave the journal of a killed worker: the first messages handed over, the first of them answered, the last refused untold."""
+    diary, at = Journal(worker), timezone.now()
+    diary.open()
+    diary.count(at, messages)
+    gate.release([m.customer_id for m in messages], "promotions", "email", at)
+    for message in messages:
+        message.decide(gate.Decision(True, "allowed", "§2.4", "event:7"), at)
+    for message in messages[:left]:
+        diary.leave(message)
+    for message in messages[len(messages) - refused :]:
+        diary.reply(message, "failed", "550 5.1.1")
+    for message in messages[:answered]:
+        diary.reply(message, "sent", "250 2.0.0")
+    diary.close(keep=True)
+
+
+def test_a_killed_worker_leaves_the_message_in_hand_in_doubt_and_no_other(ann):
+    for ref in ("BINH", "CUC", "DUNG"):
+        consent(make_customer(ref))
+    launched()
+    messages = claimed()
+    died(messages, left=2, answered=1, refused=1)
+    Message.objects.recover()
+    rows = Message.objects.order_by("pk")
+    assert [(m.state, m.reason) for m in rows[:2]] == [("sent", "allowed"), ("unknown", "worker_lost")]
+    assert [(m.state, m.reply) for m in rows[2:]] == [("queued", ""), ("failed", "550 5.1.1")]
+    assert [(m.evidence, m.reply, bool(m.decided_at)) for m in rows[:1]] == [("event:7", "250 2.0.0", True)]
+    counted = AdvertisingContacts.objects.filter(times__len__gt=0).values_list("customer_id", flat=True)
+    assert set(counted) == {m.customer_id for m in rows[:2]}, "what did not leave costs no place under the cap"
+    assert not Message.objects.exclude(worker=None).exists() and not journal.workers()
+
+
+def test_what_a_living_process_has_in_hand_is_nobody_elses_even_when_its_session_is_gone(ann):
+    launched()
+    claimed(ago=timedelta(hours=1))
+    diary = Journal(42)
+    diary.open()
+    Message.objects.recover()
+    assert Message.objects.get().state == "claimed"
+    diary.close(keep=True)
+    Message.objects.recover()
+    assert Message.objects.get().state == "queued"
+
+
+def test_without_its_journal_all_that_a_dead_worker_held_is_in_doubt_after_a_minute(sink, ann):
     launched()
     consent(ann, "service_renewal")
     make_service(ann, expires_on=timezone.localdate() + timedelta(days=7))
     queue_renewals(timezone.localdate(), by=None)
-    dead = 42
-    assert len(Message.objects.claim(dead, 10)) == 2
+    assert len(claimed()) == 2
+    Message.objects.recover()
+    assert {m.state for m in Message.objects.all()} == {"claimed"}, "perhaps its own host has the journal"
+    Message.objects.update(claimed_at=timezone.now() - timedelta(seconds=61))
     Message.objects.recover()
     assert Message.objects.get(campaign__isnull=False).state == "unknown"
-    assert sent() and Message.objects.get(notice__isnull=False).state == "sent"
+    assert sent() and Message.objects.get(renewal__isnull=False).state == "sent"
     assert len(sink.mails) == 1
+
+
+@pytest.mark.parametrize("spoilt", [lambda text: text.replace(journal.BOOT, "another"), lambda text: text + "mess\n"], ids=["boot", "disk"])
+def test_a_journal_of_an_earlier_boot_or_a_damaged_disk_is_not_believed(ann, spoilt):
+    launched()
+    died(claimed(ago=timedelta(hours=1)))
+    path = Path(settings.MAIL_JOURNALS) / "42"
+    path.write_text(spoilt(path.read_text()))
+    Message.objects.recover()
+    assert Message.objects.get().state == "unknown"
+
+
+def test_what_cannot_be_written_down_in_the_journal_does_not_leave(sink, ann, monkeypatch):
+    launched()
+    monkeypatch.setattr(Journal, "_write", unwritable)
+    with pytest.raises(journal.Unwritable):
+        postman.drain(5)
+    assert Message.objects.get().state == "queued" and not sink.mails
+
+
+def unwritable(self, what, *words):
+    if what == "message":
+        raise journal.Unwritable
+    os.write(self._file, b"%s\n" % "\t".join([what, *map(str, words)]).encode())
 
 
 def test_what_a_worker_no_longer_holds_it_does_not_settle(ann):
     launched()
-    (message,) = Message.objects.claim(42, 10)
+    (message,) = claimed(ago=timedelta(hours=1))
     Message.objects.recover()
     message.state = Message.State.SENT
     Message.objects.settle([message])
@@ -290,3 +359,145 @@ def test_lines_that_begin_with_a_dot_arrive_as_they_were(sink):
 @pytest.mark.parametrize("words,kept", [(b"5.1.1 <ann@example.org> unknown", "550 5.1.1"), (b"no such user ann@example.org", "550")])
 def test_of_a_reply_only_the_codes_are_kept(words, kept):
     assert codes(550, words) == kept
+
+
+# Pace, failures in a row, and campaigns that stop themselves
+
+
+def rule(**numbers):
+    relay_rule = RelayRule.current()
+    for name, value in numbers.items():
+        setattr(relay_rule, name, value)
+    relay_rule.save()
+    return relay_rule
+
+
+def everybody(count, **fields):
+    """Launch a campaign to so many who consented."""
+    for number in range(count):
+        consent(make_customer(f"MANY{number}"))
+    return launched(**fields)
+
+
+def test_all_workers_together_hand_over_no_more_than_the_minute_holds(sink, ann):
+    everybody(9)
+    rule(per_minute=120)  # a bucket of two, and one more every half second
+    assert [len(Message.objects.claim(worker, 50)) for worker in (1, 2, 3)] == [2, 0, 0]
+    assert 0 < Message.objects.waits_for_its_turn() <= 0.5
+    began = time.monotonic()
+    assert postman.drain(1.6)
+    assert len(sink.mails) in (2, 3) and time.monotonic() - began >= 1.5, "it waited for its turn"
+    rule(per_minute=None)
+    assert not postman.drain(5)
+    assert len(sink.mails) == 8 and Message.objects.filter(state="claimed").count() == 2
+
+
+def test_the_next_turn_is_a_notices_however_much_a_campaign_has_waiting(sink, ann):
+    everybody(5)
+    rule(per_minute=60)
+    assert len(Message.objects.claim(1, 50)) == 1
+    Notice.tell(ann, Notice.Kind.PASSWORD_CHANGED)
+    Message.objects.queue_notices()
+    RelayState.objects.update(free_at=timezone.now() - timedelta(seconds=1))
+    (message,) = Message.objects.claim(2, 50)
+    assert message.notice_id
+
+
+def test_a_mail_server_that_fails_in_a_row_is_left_alone_and_what_waits_stays_in_the_queue(settings, ann):
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+    postman.relay.close()
+    everybody(9)
+    rule(wait_after=3, wait_seconds=60)
+    assert not postman.drain(5)
+    state = RelayState.objects.get()
+    assert state.failures == 3 and state.alone_until > timezone.now() + timedelta(seconds=50)
+    assert Message.objects.filter(state="queued", attempts=0).count() == 10
+    assert Message.objects.due(timezone.now()).count() == 7, "what was not tried waits for no turn of its own"
+    assert not Message.objects.claim(1, 50) and not Message.objects.waits_for_its_turn()
+    assert not AdvertisingContacts.objects.filter(times__len__gt=0)
+
+
+def test_one_answer_and_the_next_failure_is_the_first(sink, ann):
+    launched()
+    RelayState.objects.update(failures=4, alone_until=timezone.now() - timedelta(seconds=1))
+    assert sent()["ANN"].state == "sent"
+    assert RelayState.objects.get().failures == 0
+
+
+def test_a_campaign_whose_first_messages_fail_stops_itself_and_says_why(sink, ann, monkeypatch):
+    monkeypatch.setattr(postman, "FIRST", 5)
+    monkeypatch.setattr(postman, "MOST", 5)
+    campaign = everybody(19)
+    sink.answers |= {f"many{number}@example.org": "550 5.1.1 no such user" for number in range(2, 12)}
+    rule(first=10, failed_percent=40)
+    assert sorted(m.state for m in sent().values()) == [*["blocked"] * 10, *["failed"] * 7, *["sent"] * 3]
+    campaign.refresh_from_db()
+    assert (campaign.status, campaign.failed) == ("stopped", 7)
+    record = Entry.objects.get(action="campaign.halt")
+    assert (record.actor, record.clause) == ("system", "§2.4")
+
+
+def test_a_campaign_goes_on_when_fewer_of_its_first_messages_fail_and_whatever_its_later_ones_do(sink, ann):
+    campaign = everybody(19)
+    sink.answers |= {f"many{number}@example.org": "550 5.1.1 no such user" for number in (1, 2, 3, *range(12, 19))}
+    rule(first=10, failed_percent=40)
+    sent()
+    campaign.halt()
+    campaign.refresh_from_db()
+    assert campaign.status == "sending" and campaign.failed is None
+    assert Message.objects.filter(state="failed").count() == 10
+
+
+# What the mail server offers
+
+
+@pytest.fixture
+def breath(sink):
+    sink.pipelining = True
+    return sink
+
+
+@pytest.mark.parametrize("pipelining", [False, True])
+def test_the_last_question_is_asked_when_the_server_waits_for_the_message_and_a_refusal_keeps_the_connection(sink, pipelining):
+    sink.pipelining = pipelining
+    sink.answers["binh@example.org"] = "550 5.1.1 no such user"
+    relay, asked = Relay(), []
+    still = lambda: asked.append(1) or True  # noqa: E731
+    for name, outcome in (("ann", "sent"), ("binh", "failed"), ("chi", "sent")):
+        assert relay.send("a@example.org", f"{name}@example.org", b"Subject: x\r\n\r\nx\r\n", still)[0] == outcome
+    assert len(asked) == 2 and sink.connections == 1 and relay._smtp.has_extn("pipelining") == pipelining
+    assert sink.recipients == ["ann@example.org", "chi@example.org"]
+    relay.close()
+
+
+def test_an_address_of_two_lines_reaches_no_server(breath):
+    relay = Relay()
+    with pytest.raises(ValueError):
+        relay.send("a@example.org", "ann@example.org>\r\nRCPT TO:<all@example.org", b"x\r\n")
+    relay.close()
+    assert not breath.mails
+
+
+@pytest.mark.parametrize("pipelining", [False, True])
+def test_a_sender_that_the_server_refuses_costs_no_message_a_try(sink, ann, pipelining):
+    sink.pipelining, sink.refuses = pipelining, "550 5.7.1 not you"
+    launched()
+    message = sent()["ANN"]
+    assert (message.state, message.attempts) == ("queued", 0)
+
+
+def test_a_break_after_the_final_dot_is_in_doubt_and_counts_as_a_failure(sink, ann):
+    sink.answers["ann@example.org"] = BREAK_AFTER_DOT
+    launched()
+    assert sent()["ANN"].state == "unknown" and RelayState.objects.get().failures == 1
+    (record,) = Entry.objects.filter(action="message.unknown")
+    assert record.subject == ann.public_id
+
+
+def test_a_break_within_the_message_before_its_end_is_a_try_of_it(sink, ann):
+    """A body that no buffer of a socket holds, so that the break is seen while it is being written."""
+    sink.answers["ann@example.org"] = BREAK_IN_DATA
+    relay, left = Relay(), []
+    with pytest.raises(Unreachable):
+        relay.send("a@example.org", "ann@example.org", b"x\r\n" * 10_000_000, leaves=lambda: left.append(1))
+    assert left and not sink.mails

@@ -229,6 +229,29 @@ def test_ctrl_c_at_any_moment_of_the_start_leaves_nothing(clone, moment):
     assert not leftovers(clone)
 
 
+# Its first process is ended by the Ctrl-C itself; the others are born when that is long over.
+TOLD_TO_END = """
+import sys
+from argparse import Namespace
+from pathlib import Path
+from privacy_office import supervisor
+office = supervisor.Office(supervisor.Voice(Path("/dev/null").open("w")), supervisor.Welcome(Namespace(port=1, empty=True), ""))
+office.add_process("hit", "kill -INT $$")
+for number in range(20):
+    office.add_process(f"born {number}", "exec sleep 60")
+if sys.argv[1] == "told":
+    office.terminate()
+office.loop()
+print(office.fallen, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(("moment", "fallen"), [("told", "[]"), ("by itself", "['hit']")])
+def test_what_ctrl_c_ended_while_it_was_being_born_is_not_blamed(moment, fallen):
+    done = run(ROOT, "-c", TOLD_TO_END, moment, python=[sys.executable])
+    assert done.stderr.splitlines()[-1] == fallen
+
+
 def test_other_commands_join_and_a_second_run_is_refused(clone):
     with Running(clone, "--empty") as office:
         office.wait_for(office.answers)

@@ -10,10 +10,14 @@ from django.db import models
 
 from audit.models import Entry
 from consent.models import ChannelRule, Purpose
-from mailings.models import RenewalNotice
+from customers.models import DeadlineRule, HoldRule, RetentionRule
+from disclosures.models import TermRule
+from mailings.models import CompanyHost, RelayRule, RenewalNotice
 from privacy_office.models import Canary, Staff
 from privacy_office.roles import ROLES, codenames
 from tests.make import make_customer, make_staff
+
+SEEDED = (CompanyHost, TermRule, Purpose, ChannelRule, RenewalNotice, RelayRule, DeadlineRule, HoldRule, RetentionRule)
 
 
 def run(*arguments):
@@ -25,7 +29,7 @@ def run(*arguments):
 @pytest.mark.django_db
 def test_setting_up_again_adds_nothing_and_keeps_what_was_changed():
     models.QuerySet(ChannelRule).filter(channel="email").update(cap=2)
-    seen = (Purpose, ChannelRule, RenewalNotice, Group, Canary, Entry, Purpose.history)
+    seen = (Purpose, ChannelRule, RenewalNotice, DeadlineRule, Group, Canary, Entry, Purpose.history)
     before = [getattr(model, "objects", model).count() for model in seen]
     assert "0 rows added" in run("setup")
     assert [getattr(model, "objects", model).count() for model in seen] == before
@@ -34,8 +38,8 @@ def test_setting_up_again_adds_nothing_and_keeps_what_was_changed():
 
 @pytest.mark.django_db
 def test_what_is_set_up_leaves_entries_and_versions():
-    assert Entry.objects.filter(action="setup.add").count() == sum(m.objects.count() for m in (Purpose, ChannelRule, RenewalNotice))
-    assert Purpose.history.count() == Purpose.objects.count() == 7
+    assert Entry.objects.filter(action="setup.add").count() == sum(m.objects.count() for m in SEEDED)
+    assert Purpose.history.count() == Purpose.objects.count() == 9
 
 
 @pytest.mark.django_db
@@ -50,8 +54,11 @@ def test_a_lost_canary_is_not_replaced_where_customers_are():
 
 
 @pytest.mark.django_db
-def test_purposes_rest_on_consent_but_for_the_two_of_the_agreement():
-    assert {p.code for p in Purpose.objects.all() if not p.needs_consent} == {"payment_confirmation", "service_support"}
+def test_purposes_rest_on_consent_but_for_those_of_the_agreement_and_of_the_law():
+    assert {p.code for p in Purpose.objects.all() if not p.needs_consent} == {
+        *("payment_confirmation", "service_support"),
+        *("account_access", "legal_notices"),
+    }
     assert all(set(p.fields) == {"full_name", "email"} for p in Purpose.objects.all())
 
 

@@ -1,5 +1,6 @@
 """What we may do: purposes, policy versions, and the ledger of what each customer agreed to."""
 
+from consent.models.approaches import Approach
 from consent.models.ledger import (
     ALLOWS,
     STOPS,
@@ -10,13 +11,16 @@ from consent.models.ledger import (
     Source,
     Suppression,
 )
-from consent.models.policies import PolicyVersion
+from consent.models.policies import Acknowledgement, Announcement, PolicyVersion
 from consent.models.purposes import Channel, ChannelRule, Purpose
 
 __all__ = [
     "ALLOWS",
     "STOPS",
+    "Acknowledgement",
     "AdvertisingContacts",
+    "Announcement",
+    "Approach",
     "Channel",
     "ChannelRule",
     "ConsentEvent",

@@ -1,15 +1,17 @@
 """What each customer said, and where that stands. Refuses to change what was said."""
 
 from django.contrib.postgres.fields import ArrayField
-from django.db import models, transaction
+from django.core.exceptions import ValidationError
+from django.db import connection, models, transaction
 from django.db.models.functions import Now
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
 from audit import models as audit
 from consent.models.policies import PolicyVersion
 from consent.models.purposes import Channel, Purpose
-from customers.models import Customer, Evidence
+from customers.models import Attachment, Customer, Evidence, Notice
+from privacy_office.fields import PLAIN, digest
 from privacy_office.querysets import CopyQuerySet
 
 
@@ -49,6 +51,7 @@ class Source(models.TextChoices):
     PHONE_CALL = "phone_call", _("phone call")
     PAPER = "paper", _("paper")
     IMPORT = "import", _("import")
+    COMPLAINT = "complaint", _("complaint to the mail provider")
 
 
 class ConsentEventQuerySet(CopyQuerySet):
@@ -58,7 +61,7 @@ class ConsentEventQuerySet(CopyQuerySet):
         The state is what the latest `at` says, however the events arrive; at one instant a no beats a yes.
         """
         with transaction.atomic():
-            states = ConsentState.objects.locked(events)
+            states = ConsentState.objects.locked({event.key for event in events})
             for event in self.bulk_create(events):
                 event.is_latest = states[event.key].follow(event)
             followed = [e for e in events if e.is_latest]
@@ -77,6 +80,55 @@ class ConsentEventQuerySet(CopyQuerySet):
                 for e in events
             )  # fmt: skip
         return events
+
+    def say(self, customer, wishes, *, by, source, policy=None, language=None, evidence="", file=None, at=None, confirm=True):
+        """Write down what one customer says of several purposes and channels at once; return the events that it made.
+
+        `wishes` is {(purpose, channel): whether it is a yes}. A yes needs the policy version that was shown, in which `language` (the
+        customer's); to what was allowed already it is a renewal. A no is a withdrawal where consent was given, a refusal where it was
+        not, and where a no stands already nothing new. `evidence` says where it can be shown, `file` is a scan of it, in bytes.
+        A no is confirmed once, unless `confirm` says that any mail would be one too many.
+        """
+        if any(wishes.values()) and not (policy and policy.published_at):
+            raise ValidationError(_("There is no published policy that a consent could be given on."))
+        asked = {(customer.pk, purpose.pk, str(channel)): (purpose, channel, yes) for (purpose, channel), yes in wishes.items()}
+        with transaction.atomic():
+            locked = ConsentState.objects.locked(asked)
+            chosen = {key: _chosen(locked[key].state, yes) for key, (_purpose, _channel, yes) in asked.items()}
+            chosen = {key: event for key, event in chosen.items() if event}
+            if not chosen:
+                return []
+            now = timezone.now()
+            at = at or max([now, *(locked[key].at or now for key in chosen)])  # our clock may be behind the one that wrote the last event
+            scan = Attachment.keep(customer, file, by=by) if file else None
+            kept = Evidence.objects.create(customer=customer, text=evidence, attachment=scan) if evidence or scan else None
+            shown = policy.shown_digest(language or customer.locale) if policy else ""
+            events = [
+                ConsentEvent(
+                    customer=customer, purpose=asked[key][0], channel=asked[key][1], event=event, at=at, source=source,
+                    policy_version=policy, shown_digest=shown, evidence=kept, by=audit.actor(by),
+                )
+                for key, event in chosen.items()
+            ]  # fmt: skip
+            self.record(events, by=by)
+            if confirm:
+                _confirm(customer, [event for event in events if event.event in STOPS])
+            return events
+
+
+def _confirm(customer, refused):
+    """Have the customer told once of what they refused: received, when, and since when it holds (Decree 91/2020/NĐ-CP)."""
+    if refused:
+        with translation.override(customer.locale):
+            what = "; ".join(f"{e.purpose.title} ({Channel(e.channel).label})" for e in refused)
+        Notice.tell(customer, Notice.Kind.REFUSED, about=refused[0], what=what, said=refused[0].at.isoformat())
+
+
+def _chosen(state, yes):
+    """Return the event that a yes or a no makes of a state, None for a no that stands already."""
+    if yes:
+        return Event.RENEWED if state in ALLOWS else Event.GIVEN
+    return None if state in STOPS else Event.WITHDRAWN if state in ALLOWS else Event.REFUSED
 
 
 class ConsentEvent(models.Model):
@@ -118,6 +170,7 @@ class ConsentEvent(models.Model):
     )
     by = models.CharField(_("by"), max_length=60, help_text=_("Who wrote it down: see the audit's actor."))
     objects = ConsentEventQuerySet.as_manager()
+    kept_whole = True  # its entry vouches for the row itself
 
     class Meta:
         verbose_name, verbose_name_plural = _("consent event"), _("consent events")
@@ -132,9 +185,8 @@ class ConsentEvent(models.Model):
 
 
 class ConsentStateQuerySet(models.QuerySet):
-    def locked(self, events):
-        """Return the states that `events` are about by key, made where there were none, locked until the transaction ends."""
-        keys = {e.key for e in events}
+    def locked(self, keys):
+        """Return the states of these keys, made where there were none, locked until the transaction ends."""
         self.bulk_create([ConsentState(customer_id=c, purpose_id=p, channel=ch) for c, p, ch in sorted(keys)], ignore_conflicts=True)
         rows = self.filter(customer__in={key[0] for key in keys}, purpose__in={key[1] for key in keys})
         return {s.key: s for s in rows.select_for_update().order_by("pk") if s.key in keys}
@@ -191,47 +243,33 @@ class ConsentState(models.Model):
         state = cls.objects.filter(customer=customer, purpose=purpose, channel=channel).first()
         return state or cls(customer=customer, purpose=purpose, channel=channel)
 
-    def _say(self, choose, *, by, source, policy=None, evidence="", at=None):
-        """Record the event that `choose` makes of the locked state; nothing where it makes none."""
-        with transaction.atomic():
-            locked = ConsentState.objects.locked([self])[self.key]
-            event = choose(locked.state)
-            if event is None:
-                return None
-            now = timezone.now()
-            at = at or max(now, locked.at or now)  # our clock may be behind the one that wrote the last event
-            said = ConsentEvent(
-                customer=self.customer, purpose=self.purpose, channel=self.channel, event=event, at=at, source=source,
-                policy_version=policy, shown_digest=policy.shown_digest(self.customer.locale) if policy else "",
-                evidence=Evidence.objects.create(customer=self.customer, text=evidence) if evidence else None, by=audit.actor(by),
-            )  # fmt: skip
-            ConsentEvent.objects.record([said], by=by)
-        return said
-
-    def give(self, *, by, source, policy, evidence="", at=None):
+    def give(self, *, by, source, policy, evidence="", at=None, language=None):
         """Write down a yes, on the policy version that was shown; a yes to what was allowed already renews it."""
-        return self._say(
-            lambda state: Event.RENEWED if state in ALLOWS else Event.GIVEN, by=by, source=source, policy=policy, evidence=evidence, at=at
-        )
+        said = {"by": by, "source": source, "policy": policy, "evidence": evidence, "at": at, "language": language}
+        return next(iter(ConsentEvent.objects.say(self.customer, {(self.purpose, self.channel): True}, **said)))
 
     def withdraw(self, *, by, source, evidence="", at=None):
         """Write down a no: a withdrawal where consent was given, a refusal where it was not. Nothing new where a no stands already."""
-        return self._say(
-            lambda state: None if state in STOPS else Event.WITHDRAWN if state in ALLOWS else Event.REFUSED,
-            by=by, source=source, evidence=evidence, at=at,
-        )  # fmt: skip
+        said = {"by": by, "source": source, "evidence": evidence, "at": at}
+        return next(iter(ConsentEvent.objects.say(self.customer, {(self.purpose, self.channel): False}, **said)), None)
+
+
+# What a customer's address and number are known by: under the newest index key, and under the others that are configured.
+DIGESTS = ("email_index", "email_others", "phone_index", "phone_others")
 
 
 class SuppressionQuerySet(models.QuerySet):
     def follow(self, states):
         """Suppress the addresses of those who said no, lift it for those who later said yes themselves."""
-        owners = {c.pk: c for c in Customer.objects.filter(pk__in={s.customer_id for s in states}).only("email_index", "phone_index")}
+        owners = {c.pk: c for c in Customer.objects.filter(pk__in={s.customer_id for s in states}).only(*DIGESTS)}
         wanted = {}
         for state in states:
             owner = owners[state.customer_id]
-            digest = owner.email_index if state.channel == Channel.EMAIL else owner.phone_index
-            if digest and (state.state in STOPS or state.state in ALLOWS):
-                wanted[bytes(digest), state.purpose_id, state.channel] = state
+            kind = "email" if state.channel == Channel.EMAIL else "phone"
+            index, others = getattr(owner, f"{kind}_index"), getattr(owner, f"{kind}_others")
+            if index and (state.state in STOPS or state.state in ALLOWS):
+                for known_as in [index, *(others or [])] if state.state in ALLOWS else [index]:
+                    wanted[bytes(known_as), state.purpose_id, state.channel] = state
         there = {s.key: s for s in self.select_for_update().filter(digest__in={key[0] for key in wanted}).order_by("pk")}
         changed = []
         for key, state in wanted.items():
@@ -243,6 +281,41 @@ class SuppressionQuerySet(models.QuerySet):
         self.bulk_create(
             changed, update_conflicts=True, unique_fields=["digest", "purpose", "channel"], update_fields=["since", "lifted_at"]
         )
+
+    def adopt(self, customers):
+        """Bring what stands under other index keys, of addresses that these customers have now, under the newest; return how many rows."""
+        names = {"customer": Customer._meta.db_table, "suppression": self.model._meta.db_table}
+        with transaction.atomic(), connection.cursor() as cursor:
+            for statement in (STRIKE, ADOPT):
+                cursor.execute(statement.format(**names), {"customers": list(customers)})
+            return cursor.rowcount
+
+    def on_older_keys(self):
+        """Return how many rows in force other index keys made, by the key's version: they refuse as long as it is configured."""
+        version = models.Func("digest", models.Value(PLAIN + 1), function="substr", output_field=models.BinaryField())
+        counts = self.filter(lifted_at=None).values_list(version).annotate(models.Count("pk"))
+        newest = digest("email", "")[PLAIN:]
+        return {bytes(made_by): count for made_by, count in counts if bytes(made_by) != newest}
+
+
+# An address under each key but the newest, and under the newest.
+KNOWN = """
+WITH known AS (
+    SELECT unnest(email_others) AS other, email_index AS newest FROM {customer} WHERE id = ANY(%(customers)s)
+    UNION SELECT unnest(phone_others), phone_index FROM {customer} WHERE id = ANY(%(customers)s)
+)
+"""
+# Of several that would become one, that stays which refuses, and since when it does so last.
+STRIKE = f"""{KNOWN}
+DELETE FROM {{suppression}} WHERE id IN (
+    SELECT id FROM (
+        SELECT u.id, row_number() OVER (PARTITION BY k.newest, u.purpose_id, u.channel
+                                            ORDER BY u.lifted_at DESC NULLS FIRST, u.since DESC, u.id) AS place
+          FROM (SELECT other, newest FROM known UNION SELECT newest, newest FROM known) k JOIN {{suppression}} u ON u.digest = k.other
+    ) ranked WHERE place > 1
+)
+"""
+ADOPT = f"{KNOWN} UPDATE {{suppression}} u SET digest = k.newest FROM known k WHERE u.digest = k.other"
 
 
 class Suppression(models.Model):

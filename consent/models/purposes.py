@@ -5,8 +5,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
-from simple_history.models import HistoricalRecords
 
+from audit.history import History
 from privacy_office.querysets import TrackedQuerySet
 
 
@@ -32,6 +32,14 @@ class Purpose(models.Model):
     code = models.SlugField(_("code"), unique=True, help_text=_("The name that decisions, commands and files use."))
     title_vi = models.CharField(_("title in Vietnamese"), max_length=100, help_text=_("What customers read."))
     title_en = models.CharField(_("title in English"), max_length=100, help_text=_("What customers read."))
+    meaning_vi = models.TextField(
+        _("meaning in Vietnamese"), blank=True, help_text=_("What is sent and what for, in a sentence or two, as customers read it.")
+    )
+    meaning_en = models.TextField(_("meaning in English"), blank=True, help_text=_("As in Vietnamese."))
+    frequency_vi = models.CharField(
+        _("frequency in Vietnamese"), max_length=200, blank=True, help_text=_("How often, as customers read it: the law asks for it.")
+    )
+    frequency_en = models.CharField(_("frequency in English"), max_length=200, blank=True, help_text=_("As in Vietnamese."))
     clause = models.CharField(_("clause"), max_length=10, help_text=_("The policy's clause it rests on."))
     legal_basis = models.CharField(
         _("legal basis"), max_length=20, choices=LegalBasis, help_text=_("With 'consent', nothing is sent without one.")
@@ -43,9 +51,12 @@ class Purpose(models.Model):
     fields = ArrayField(
         models.CharField(max_length=30), verbose_name=_("fields"), help_text=_("The customer's fields it may use, and no others.")
     )
+    confidential = models.BooleanField(
+        _("confidential"), default=False, help_text=_("Whether its mail opens something: none of it goes to an address on hold.")
+    )
     while_associated = models.BooleanField(_("only while associated"), help_text=_("Whether it ends with the customer's association."))
     retention_days = models.PositiveIntegerField(_("retention in days"), help_text=_("For how long its messages are kept."))
-    history = HistoricalRecords(history_id_field=models.BigAutoField())
+    history = History()
     objects = TrackedQuerySet.as_manager()
 
     class Meta:
@@ -60,8 +71,21 @@ class Purpose(models.Model):
         return self.title_en if get_language() == "en" else self.title_vi
 
     @property
+    def meaning(self):
+        return self.meaning_en if get_language() == "en" else self.meaning_vi
+
+    @property
+    def frequency(self):
+        return self.frequency_en if get_language() == "en" else self.frequency_vi
+
+    @property
     def needs_consent(self):
         return self.legal_basis == self.LegalBasis.CONSENT
+
+    @property
+    def owed(self):
+        """Whether the law obliges us: a restriction, or an address that bounced, does not end it."""
+        return self.legal_basis == self.LegalBasis.LEGAL_OBLIGATION
 
 
 class ChannelRule(models.Model):
@@ -72,8 +96,11 @@ class ChannelRule(models.Model):
     opens = models.TimeField(_("from"), null=True, blank=True, help_text=_("Earliest hour of the day; empty: any."))
     closes = models.TimeField(_("until"), null=True, blank=True, help_text=_("Latest hour of the day; empty: any."))
     label = models.CharField(_("label"), max_length=10, blank=True, help_text=_("What the subject begins with."))
+    register = models.BooleanField(
+        _("Do-Not-Call register"), default=False, help_text=_("Whether each number is looked up in the register before a contact.")
+    )
     source = models.CharField(_("source"), max_length=100, help_text=_("The text of law that says so."))
-    history = HistoricalRecords(history_id_field=models.BigAutoField())
+    history = History()
     objects = TrackedQuerySet.as_manager()
 
     class Meta:

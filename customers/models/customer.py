@@ -2,25 +2,27 @@
 
 import uuid
 
+from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from simple_history.models import HistoricalRecords
 from simple_history.utils import bulk_create_with_history, bulk_update_with_history
 
 from audit import models as audit
+from audit.history import History
 from privacy_office.fields import (
     BlindIndexField,
+    BlindOthersField,
     BlindWordsField,
     EncryptedCharField,
     EncryptedEmailField,
     EncryptedTextField,
-    blind,
     blind_words,
-    digest,
+    blinds,
+    digests,
     normal_email,
     normal_phone,
 )
@@ -37,13 +39,14 @@ class CustomerQuerySet(TrackedQuerySet):
         found = models.Q(ref=text)
         for kind, name in (("email", "email_index"), ("phone", "phone_index")):
             try:
-                found |= models.Q(**{name: blind(kind, text)})
+                found |= models.Q(**{f"{name}__in": blinds(kind, text)})
             except ValueError:
                 continue  # it has no normal form of this kind, so nobody has it
         if len(text) == 4 and text.isascii() and text.isdigit():
-            found |= models.Q(last4_index=digest("last4", text))
-        if words := blind_words(text):
-            found |= models.Q(name_index__contains=words)
+            found |= models.Q(last4_index__in=digests("last4", text))
+        for key in settings.BLIND_INDEX_KEY:
+            if words := blind_words(text, key):
+                found |= models.Q(name_index__contains=words)
         return self.filter(found) if text else self.none()
 
     def enrol(self, customers, *, by, source):
@@ -109,6 +112,8 @@ class Customer(models.Model):
     phone_index = BlindIndexField(source="phone", kind="phone")
     last4_index = BlindIndexField(source="phone", kind="last4")
     name_index = BlindWordsField(source="full_name")
+    email_others = BlindOthersField(index="email_index")
+    phone_others = BlindOthersField(index="phone_index")
     locale = models.CharField(
         _("language"), max_length=2, choices=Locale, default=Locale.VI, help_text=_("The language we write to this customer in.")
     )
@@ -129,6 +134,14 @@ class Customer(models.Model):
         default=EmailState.UNVERIFIED,
         help_text=_("What is known of the address (§3.1)."),
     )
+    password = models.CharField(
+        _("password"),
+        max_length=128,
+        blank=True,
+        default="",
+        editable=False,
+        help_text=_("Argon2id hash of the customer's own password; empty: none was set. Kept out of the history."),
+    )
     restricted_at = models.DateTimeField(
         _("restricted at"),
         null=True,
@@ -139,14 +152,16 @@ class Customer(models.Model):
     erased_at = models.DateTimeField(
         _("erased at"), null=True, blank=True, editable=False, help_text=_("When the personal data was erased.")
     )
-    history = HistoricalRecords(
-        history_id_field=models.BigAutoField(), excluded_fields=["email_index", "phone_index", "last4_index", "name_index"]
+    history = History(
+        personal=True,
+        excluded_fields=["email_index", "phone_index", "last4_index", "name_index", "email_others", "phone_others", "password"],
     )
     objects = CustomerQuerySet.as_manager()
 
     class Meta:
         verbose_name, verbose_name_plural = _("customer"), _("customers")
         ordering = ["-id"]
+        permissions = [("reveal_customer", "Can reveal personal data")]
         indexes = [
             models.Index(fields=["phone_index"]),
             models.Index(fields=["last4_index"]),
@@ -209,7 +224,7 @@ class Customer(models.Model):
             if changes.get("email", self.email) != self.email:
                 if self.holds.open().exists():
                     raise ValidationError({"email": _("This address is on hold: it is changed after the hold is released (§3.3).")})
-                if Customer.objects.filter(email_index=blind("email", changes["email"])).exclude(pk=self.pk).exists():
+                if Customer.objects.filter(email_index__in=blinds("email", changes["email"])).exclude(pk=self.pk).exists():
                     raise ValidationError({"email": _("Another customer has this address.")})
                 changes["email_state"] = self.EmailState.UNVERIFIED
             self._change("customer.correct", "§4", by=by, reason=reason, **changes)

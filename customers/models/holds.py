@@ -4,10 +4,13 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from simple_history.models import HistoricalRecords
 
 from audit import models as audit
+from audit.history import History
+from customers.models.attachments import Attachment
 from customers.models.customer import Customer
+from customers.models.requests import RightsRequest
+from customers.models.support import SupportRequest
 from privacy_office.fields import (
     EncryptedTextField,
 )
@@ -29,7 +32,9 @@ class Contact(models.Model):
         _("channel"), max_length=10, choices=Channel, help_text=_("How the customer was reached. E-mail does not count.")
     )
     at = models.DateTimeField(_("at"), default=timezone.now, help_text=_("When the customer was reached."))
-    note = EncryptedTextField(_("note"), blank=True, help_text=_("How the customer was recognised and what was said. Encrypted."))
+    note = EncryptedTextField(
+        _("note"), null=True, blank=True, help_text=_("How the customer was recognised and what was said. Encrypted.")
+    )
     by = models.ForeignKey(
         "privacy_office.Staff",
         on_delete=models.PROTECT,
@@ -37,7 +42,7 @@ class Contact(models.Model):
         verbose_name=_("by"),
         help_text=_("Who spoke with the customer."),
     )
-    history = HistoricalRecords(history_id_field=models.BigAutoField())
+    history = History(personal=True)
     objects = TrackedQuerySet.as_manager()
 
     class Meta:
@@ -45,6 +50,16 @@ class Contact(models.Model):
 
     def __str__(self):
         return f"{self.get_channel_display()} {self.at:%Y-%m-%d}"
+
+    @classmethod
+    def add(cls, customer, *, by, channel, note, at=None):
+        """Write down that a customer was reached and recognised."""
+        with transaction.atomic():
+            contact = cls(customer=customer, channel=cls.Channel(channel), at=at or timezone.now(), note=note, by=by)
+            contact._history_user, contact._change_reason = by, "contact.add"
+            contact.save()
+            audit.record("contact.add", by=by, obj=contact, subject=customer.public_id, clause="§3.3", channel=contact.channel)
+        return contact
 
 
 class Evidence(models.Model):
@@ -54,6 +69,14 @@ class Evidence(models.Model):
         Customer, on_delete=models.PROTECT, related_name="evidence", verbose_name=_("customer"), help_text=_("Whom it is about.")
     )
     text = EncryptedTextField(_("text"), null=True, help_text=_("Where and how it can be shown: ticket, form, recording. Encrypted."))
+    attachment = models.ForeignKey(
+        Attachment,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="evidence",
+        verbose_name=_("attachment"),
+        help_text=_("The signed paper itself, where there is one: kept as long as the customer's data."),
+    )
     added_at = models.DateTimeField(_("added at"), auto_now_add=True, help_text=_("When it was kept."))
     objects = CopyQuerySet.as_manager()
 
@@ -85,6 +108,9 @@ class EmailHold(models.Model):
         verbose_name=_("placed by"),
         help_text=_("Who placed it; empty: a rule of the office."),
     )
+    rule = models.CharField(
+        _("rule"), max_length=20, blank=True, editable=False, help_text=_("The rule that placed it; empty: a person did.")
+    )
     released_at = models.DateTimeField(_("released at"), null=True, editable=False, help_text=_("When it ended."))
     released_by = models.ForeignKey(
         "privacy_office.Staff",
@@ -103,7 +129,7 @@ class EmailHold(models.Model):
         verbose_name=_("contact"),
         help_text=_("The conversation in which the customer confirmed."),
     )
-    history = HistoricalRecords(history_id_field=models.BigAutoField())
+    history = History()
     objects = EmailHoldQuerySet.as_manager()
 
     class Meta:
@@ -119,30 +145,33 @@ class EmailHold(models.Model):
         return _("hold %s") % self.pk
 
     @classmethod
-    def place(cls, customer, *, by, reason):
+    def place(cls, customer, *, by, reason, rule=""):
         """Suspend the customer's address; ValidationError when it is suspended already."""
         with transaction.atomic():
             Customer.objects.select_for_update().get(pk=customer.pk)
             if cls.objects.open().filter(customer=customer).exists():
                 raise ValidationError(_("This address is already on hold."))
-            hold = cls(customer=customer, reason=reason, placed_by=audit.staff(by))
+            hold = cls(customer=customer, reason=reason, placed_by=audit.staff(by), rule=rule)
             hold._history_user, hold._change_reason = audit.staff(by), "hold.place"
             hold.save()
-            audit.record("hold.place", by=by, obj=hold, subject=customer.public_id, clause="§3.3")
+            audit.record("hold.place", by=by, obj=hold, subject=customer.public_id, clause="§3.3", rule=rule)
         return hold
 
     def release(self, *, by, channel, note, at=None):
         """End the hold after the customer confirmed through another channel; never by the person who placed it."""
         with transaction.atomic():
+            Customer.objects.select_for_update().only("pk").get(pk=self.customer_id)  # what is asked meanwhile must not miss the release
             self.refresh_from_db(from_queryset=EmailHold.objects.select_for_update())
             if self.released_at:
                 raise ValidationError(_("This hold is already released."))
             if by == self.placed_by:
                 raise ValidationError(_("A hold is released by another person than the one who placed it (§3.3)."))
-            contact = Contact(customer=self.customer, channel=Contact.Channel(channel), at=at or timezone.now(), note=note, by=by)
-            contact._change_reason = "hold.release"
-            contact.save()
+            contact = Contact.add(self.customer, by=by, channel=channel, note=note, at=at)
             self.contact, self.released_by, self.released_at = contact, by, timezone.now()
             self._history_user, self._change_reason = by, "hold.release"
             self.save()
+            for request in self.customer.information_requests.open():
+                request.send()  # what waited for this
             audit.record("hold.release", by=by, obj=self, subject=self.customer.public_id, clause="§3.3", channel=contact.channel)
+            RightsRequest.objects.resume(self.customer, by=by)
+            SupportRequest.objects.resume(self.customer, by=by)

@@ -2,26 +2,22 @@
 
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
-from simple_history.models import HistoricalRecords
 from simple_history.utils import bulk_create_with_history, bulk_update_with_history
 
 from audit import models as audit
+from audit.history import History
 from customers.models.customer import Customer
-from privacy_office.fields import (
-    EncryptedCharField,
-    digest,
-)
+from privacy_office.fields import BlindIdentityField, EncryptedCharField
 from privacy_office.querysets import TrackedQuerySet
 
 
 class ServiceQuerySet(TrackedQuerySet):
-    def expiring(self, on):
-        return self.filter(expires_on=on)
+    def expiring(self, since, until):
+        """Return those whose last day lies between two days, both included."""
+        return self.filter(expires_on__range=(since, until))
 
     def enrol(self, services, *, by, source):
         """Write new services with their history and entries."""
-        for service in services:
-            service.identity = service.identify()
         with transaction.atomic():
             services = bulk_create_with_history(services, Service, default_user=audit.staff(by), default_change_reason=source)
             audit.record_all(
@@ -58,10 +54,15 @@ class Service(models.Model):
     access_secret = EncryptedCharField(
         _("access secret"), max_length=500, null=True, blank=True, help_text=_("Credential: encrypted, shown masked.")
     )
-    identity = models.BinaryField(
-        _("identity"), max_length=16, editable=False, help_text=_("Keyed digest of what tells this service from the customer's others.")
+    identity = BlindIdentityField(
+        _("identity"),
+        max_length=16,
+        null=True,
+        sources=["product", "plan", "started_on", "access_username"],
+        kind="service",
+        help_text=_("Keyed digest of what tells this service from the customer's others; empty once the customer is erased."),
     )
-    history = HistoricalRecords(history_id_field=models.BigAutoField(), excluded_fields=["identity"])
+    history = History(personal=True, excluded_fields=["identity"])
     objects = ServiceQuerySet.as_manager()
 
     class Meta:
@@ -74,10 +75,12 @@ class Service(models.Model):
         return f"{self.product} {self.plan}".strip()
 
     def save(self, *args, update_fields=None, **kwargs):
-        self.identity = self.identify()
         super().save(*args, update_fields=update_fields and {*update_fields, "identity"}, **kwargs)
 
     def identify(self):
         """Return the digest that tells this service from the customer's others: an export has no number for it."""
-        started = self.started_on.isoformat() if self.started_on else ""
-        return digest("service", "\0".join([self.product, self.plan, started, self.access_username or ""]))
+        return self._meta.get_field("identity").value(self)
+
+    def identities(self):
+        """Return that digest under every index key, newest first."""
+        return self._meta.get_field("identity").values(self)

@@ -1,7 +1,13 @@
 """What we send: campaigns, renewal notices and the messages made of them. Holds no address."""
 
-from mailings.models.campaigns import Campaign
+from mailings.models.campaigns import Campaign, DryRun
+from mailings.models.hosts import CompanyHost
+from mailings.models.incoming import IncomingMail
 from mailings.models.messages import Message
-from mailings.models.renewals import RenewalItem, RenewalNotice, queue_renewals
+from mailings.models.relays import RelayRule, RelayState
+from mailings.models.renewals import RenewalItem, RenewalNotice, RenewalRun, queue_renewals
 
-__all__ = ["Campaign", "Message", "RenewalItem", "RenewalNotice", "queue_renewals"]
+__all__ = [
+    "Campaign", "CompanyHost", "DryRun", "IncomingMail", "Message", "RelayRule", "RelayState",
+    "RenewalItem", "RenewalNotice", "RenewalRun", "queue_renewals",
+]  # fmt: skip

@@ -5,9 +5,9 @@ from datetime import timedelta
 from django.db import connection, models, transaction
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext_lazy as _
-from simple_history.models import HistoricalRecords
 
 from audit import models as audit
+from audit.history import History
 from consent.models import Purpose
 from customers.models import Service
 from mailings import letters
@@ -36,7 +36,7 @@ class RenewalNotice(models.Model):
     subject_en = models.CharField(_("subject in English"), max_length=150, help_text=_("One line, with the same placeholders as the body."))
     body_en = models.TextField(_("body in English"), help_text=_("As in Vietnamese."))
     active = models.BooleanField(_("active"), default=True, help_text=_("Whether it goes out."))
-    history = HistoricalRecords(history_id_field=models.BigAutoField())
+    history = History()
     objects = TrackedQuerySet.as_manager()
 
     class Meta:
@@ -57,6 +57,18 @@ class RenewalNotice(models.Model):
     @property
     def body(self):
         return letters.in_language(self, "body")
+
+
+class RenewalRun(models.Model):
+    """A day on which it was looked what falls due: after days without one it is caught up."""
+
+    day = models.DateField(_("day"), unique=True, help_text=_("Which day it was."))
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("run of renewal notices"), _("runs of renewal notices")
+
+    def __str__(self):
+        return f"{self.day}"
 
 
 class RenewalItem(models.Model):
@@ -80,24 +92,36 @@ class RenewalItem(models.Model):
 
 
 def queue_renewals(today, *, by):
-    """Queue one message for each customer of whom services expire in as many days as an active notice names; return the messages."""
+    """Queue one message for each customer of whom services fall due by an active notice, today or since the last run; return the messages.
+
+    A service that has expired is told of no more, and of several notices that were missed the latest alone goes out.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [RENEWALS_LOCK])  # two runs at once would each miss the other's rows
         purpose = Purpose.objects.get(code="service_renewal")
-        due = {}
+        last = RenewalRun.objects.filter(day__lt=today).aggregate(models.Max("day"))["day__max"]
+        missed = (today - last).days - 1 if last else 0
+        due, seen = {}, set()
         for notice in RenewalNotice.objects.filter(active=True).order_by("days_before"):
-            expires_on = today + timedelta(days=notice.days_before)
-            told = RenewalItem.objects.filter(service=OuterRef("pk"), expires_on=expires_on, days_before=notice.days_before)
-            for service in Service.objects.expiring(expires_on).exclude(Exists(told)).order_by("pk").only("pk", "customer_id"):
-                due.setdefault(service.customer_id, []).append((service, expires_on, notice))
+            until = today + timedelta(days=notice.days_before)
+            since = max(today, until - timedelta(days=missed))
+            told = RenewalItem.objects.filter(
+                service=OuterRef("pk"), expires_on=OuterRef("expires_on"), days_before__lte=notice.days_before
+            )  # fmt: skip
+            services = Service.objects.expiring(since, until).exclude(Exists(told)).order_by("expires_on", "pk")
+            for service in services.only("pk", "customer_id", "expires_on"):
+                if service.pk not in seen:
+                    seen.add(service.pk)
+                    due.setdefault(service.customer_id, []).append((service, notice))
         messages = Message.objects.bulk_create(
-            Message(notice=lines[0][2], customer_id=customer, purpose=purpose) for customer, lines in due.items()
+            Message(renewal=lines[0][1], customer_id=customer, purpose=purpose) for customer, lines in due.items()
         )
         RenewalItem.objects.bulk_create(
-            RenewalItem(message=message, service=service, expires_on=expires_on, days_before=notice.days_before)
+            RenewalItem(message=message, service=service, expires_on=service.expires_on, days_before=notice.days_before)
             for message in messages
-            for service, expires_on, notice in due[message.customer_id]
+            for service, notice in due[message.customer_id]
         )
+        RenewalRun.objects.get_or_create(day=today)
         if messages:
             audit.record("renewals.queue", by=by, clause="§2.2", messages=len(messages), day=today.isoformat())
     return messages

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
+from tests.browser.checks import Looks
 from tests.live.conftest import ROOT, office, template  # noqa: F401
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -48,3 +49,11 @@ def page(site):
         yield page
         browser.close()
     assert not complaints
+
+
+@pytest.fixture
+def look(page, tmp_path):
+    """Looks at pages: `look.at("/", "front")`, or `look.now("name")` at the one that is open. Any error fails the test."""
+    looks = Looks(page, tmp_path)
+    yield looks
+    looks.end()

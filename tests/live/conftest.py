@@ -16,11 +16,13 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from privacy_office import embedded, keys
+from privacy_office import keys, servers
 from tests.sink import Sink
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVERS_AND_KEYS = {"DATABASE_URL", "REDIS_URL", "KEYS_DIR", *keys.NAMES}
+QUEUES = ["-Q", "celery,notices,drain"]
+LOGGER = ["--logger-class", "privacy_office.gunicorn.Logger"]
 POLICY = ROOT.parent / "shared" / "policy" / "privacy_policy.vi.txt"
 
 
@@ -31,6 +33,9 @@ class Office:
         self.folder, self.sink, self.redis, self.root = folder, sink, redis, root
         theirs = {name: value for name, value in os.environ.items() if servers or name not in SERVERS_AND_KEYS}
         self.env = {**theirs, **servers, "EMAIL_URL": sink.url, "BASE_URL": "https://office.example"}
+        self.env["AUDIT_ANCHORS"] = str(folder / "anchors.jsonl")
+        self.env["ERASURE_JOURNAL"] = str(folder / "erasures.jsonl")
+        self.env["MAIL_JOURNALS"] = str(folder / "journals")
 
     def manage(self, *words, check=True, **env):
         """Run a command as an operator would; return what it printed. Errors carry what it said."""
@@ -81,9 +86,11 @@ class Office:
                 os.killpg(process.pid, 9)
                 process.wait()
 
-    def worker(self):
-        beat = ["-B", "--schedule", str(self.folder / "beat")]
-        return self.started("-m", "celery", "-A", "privacy_office", "worker", "-Q", "celery,drain", "-c", "2", "-l", "WARNING", *beat)
+    def worker(self, name="one"):
+        """Run a worker of two processes with a beat of its own; told to end, it lets go at once, as in production."""
+        self.env["REMAP_SIGTERM"] = "SIGQUIT"
+        beat = ["-B", "--schedule", str(self.folder / f"beat-{name}"), "--hostname", name]
+        return self.started("-m", "celery", "-A", "privacy_office", "worker", *QUEUES, "-c", "2", "-l", "WARNING", *beat)
 
     @contextmanager
     def web(self):
@@ -104,7 +111,7 @@ class Office:
             with suppress(ConnectionRefusedError):
                 return ask("GET", "/healthz") == 200
 
-        with self.started("-m", "gunicorn", "privacy_office.wsgi", "--bind", f"127.0.0.1:{port}", "--threads", "4"):
+        with self.started("-m", "gunicorn", "privacy_office.wsgi", "--bind", f"127.0.0.1:{port}", "--threads", "4", *LOGGER):
             end = time.monotonic() + 60
             while not up():
                 assert time.monotonic() < end, "the web server did not come up"
@@ -116,13 +123,13 @@ class Office:
             return db.execute(sql, values).fetchall()
 
 
-def _database(name):
-    """Return the address of another database on the test run's server."""
+def on_test_server(name):
+    """Return the address of a database on the test run's server."""
     return urlsplit(os.environ["OFFICE_TEST_SERVER"])._replace(path=f"/{name}").geturl()
 
 
-def _on_server(statement):
-    with psycopg.connect(_database("postgres"), autocommit=True) as db:
+def on_server(statement):
+    with psycopg.connect(on_test_server("postgres"), autocommit=True) as db:
         db.execute(statement)
 
 
@@ -131,29 +138,29 @@ def template():
     """The name of a database with tables, set up, and the policy published as number 1."""
     os.environ.setdefault("OFFICE_TEST_SERVER", os.environ["DATABASE_URL"])
     name = f"template_{secrets.token_hex(4)}"
-    _on_server(f"CREATE DATABASE {name}")
+    on_server(f"CREATE DATABASE {name}")
     text = POLICY if POLICY.exists() else Path(__file__).with_name("policy.txt")
-    env = {**os.environ, "DATABASE_URL": _database(name)}
+    env = {**os.environ, "DATABASE_URL": on_test_server(name)}
     for words in (["migrate", "-v0"], ["setup"], ["load_policy", text, "--number", "1", "--language", "vi", "--publish"]):
         subprocess.run([sys.executable, ROOT / "manage.py", *words], env=env, check=True, capture_output=True)
     yield name
-    _on_server(f"DROP DATABASE {name} WITH (FORCE)")
+    on_server(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
 def office(template, tmp_path):
     name = f"office_{secrets.token_hex(4)}"
-    _on_server(f"CREATE DATABASE {name} TEMPLATE {template}")
-    redis = embedded.Redis(
-        embedded._redis_program(), data=tmp_path / "redis", sockets=str(_short(tmp_path)), log=tmp_path / "redis.log", account={},
+    on_server(f"CREATE DATABASE {name} TEMPLATE {template}")
+    redis = servers.Redis(
+        servers.redis_program(), data=tmp_path / "redis", sockets=str(_short(tmp_path)), log=tmp_path / "redis.log", account={},
         password=secrets.token_hex(8), durable=True,
     )  # fmt: skip
     redis.start()
     with Sink() as sink:
-        yield Office(tmp_path, sink, redis, DATABASE_URL=_database(name), REDIS_URL=redis.url)
+        yield Office(tmp_path, sink, redis, DATABASE_URL=on_test_server(name), REDIS_URL=redis.url)
     redis.stop()
     shutil.rmtree(redis.sockets)
-    _on_server(f"DROP DATABASE {name} WITH (FORCE)")
+    on_server(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _short(tmp_path):

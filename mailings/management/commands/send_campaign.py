@@ -32,13 +32,13 @@ class Command(BaseCommand):
         campaign = Campaign(purpose=self.found(Purpose, code=purpose), subject=subject, body=text)
         author = self.found(Staff, username=created_by, permission="mailings.add_campaign")
         approver = self.found(Staff, username=approved_by, permission="mailings.approve_campaign")
-        letter = Campaign.digest(campaign.purpose, subject, text)
-        if earlier := Campaign.objects.exclude(launched_at=None).filter(letter=letter).first():
+        if earlier := Campaign.objects.exclude(launched_at=None).filter(letter=campaign.digest()).first():
             self.stderr.write(f"Campaign {earlier.pk} is this very letter: nobody gets it twice.")
             return self.report(earlier, wait)
         try:
             with transaction.atomic():
                 campaign.draft(by=author)
+                campaign.ask_dry_run(by=author).count()
                 campaign.approve(by=approver)
                 campaign.launch(by=approver)
         except ValidationError as error:

@@ -16,7 +16,7 @@ class Command(BaseCommand):
         parser.add_argument("--wait", action="store_true", help="wait for the end and print the report as JSON")
 
     def handle(self, wait, **options):
-        left = Message.objects.open().exclude(notice=None).values_list("pk", flat=True)
+        left = Message.objects.open().exclude(renewal=None).values_list("pk", flat=True)
         wanted = {*left, *(message.pk for message in queue_renewals(timezone.localdate(), by=None))}
         messages = Message.objects.filter(pk__in=wanted)
         if wait and wanted:

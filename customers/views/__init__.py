@@ -1,0 +1,1 @@
+"""The pages on which customers look after their own data. GET shows, POST acts."""
