@@ -51,6 +51,8 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     os.chdir(ROOT)
     sys.stdout.reconfigure(line_buffering=True)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, ctrl_c)
     try:
         with ExitStack() as stack:
             return _office(options, stack)
@@ -63,6 +65,23 @@ def main(arguments=None):
         return _complain(f"The database: {problem}")
     except OSError as problem:
         return _complain(f"{problem.strerror or problem}: {problem.filename or VAR}")
+
+
+class CtrlC:
+    """A Ctrl-C that is not forgotten: Python drops its exception inside a destructor or an import's callback; the next step asks."""
+
+    pressed = False
+
+    def __call__(self, number, frame):
+        self.pressed = True
+        self.obey()
+
+    def obey(self):
+        if self.pressed:
+            raise KeyboardInterrupt
+
+
+ctrl_c = CtrlC()
 
 
 def _port(text):
@@ -98,6 +117,7 @@ def _office(options, stack):
     if options.setup_only:
         print("Ready. ./run opens the office.")
         return 0
+    ctrl_c.obey()
     names = ("BASE_URL", "EMAIL_URL", "DEMO", "LOCAL_MAILBOX")
     servers.publish(**{name: os.environ[name] for name in names if name in os.environ})
     return _open(options, mailbox_port, first_sign_in)
@@ -159,6 +179,7 @@ def _step(name):
     began = time.monotonic()
     print(f"{name} ...", end="", flush=True)
     try:
+        ctrl_c.obey()
         yield
     except BaseException:
         print()
@@ -193,7 +214,7 @@ def _open(options, mailbox_port, first_sign_in):
             office.loop()
         finally:
             office.clear()
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, ctrl_c)
     if not office.fallen:
         print("Stopped.")
         return 0
