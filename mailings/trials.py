@@ -1,6 +1,7 @@
 """A letter to an invented reader, to its author, and as it once was. Never issues a link, and names no customer of itself."""
 
 import smtplib
+from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.mail import get_connection
@@ -16,13 +17,15 @@ from mailings import letters
 from mailings.models import Message, RenewalItem
 
 INVENTED = {"full_name": "Nguyễn Văn Mẫu", "email": "mau@example.org"}
+NOBODY = UUID(int=0)  # whom the links of a letter are for that goes to no customer; always the same, so that the same letter comes out
 PATIENCE = 10  # seconds that a person waits for the mail server
 
 
 def to(campaign, **reader):
     """Return the mail of a campaign's letter to somebody who is no customer; ValueError or ImproperlyConfigured says what it lacks."""
     rule = ChannelRule.objects.filter(channel=Channel.EMAIL).first()
-    return letters.build(Message(campaign=campaign, purpose=campaign.purpose), Customer(**reader), rule)
+    message = Message(campaign=campaign, purpose=campaign.purpose, public_id=NOBODY)
+    return letters.build(message, Customer(public_id=NOBODY, **reader), rule)
 
 
 def previews(campaign):

@@ -197,11 +197,18 @@ class CampaignAdmin(WithPlaceholders):
     list_select_related = ["purpose", "created_by", "approved_by"]
     list_filter = ["status", "purpose"]
     list_display_links = ["id", "subject"]
+    class Media:
+        js = [Script("preview.js", defer=True)]
+
     acts = [TestMail, AskDryRun, Approve, Schedule, Launch, Pause, Resume, Stop]
     readonly_fields = ["status", "created_by", "created_at", "approved_by", "starts_at", "launched_at", "ended_at", "failed"]
 
     def placeholders(self):
         return letters.SURVEY_PLACEHOLDERS
+
+    @method_decorator(letter_in_a_frame)
+    def changeform_view(self, request, *args, **kwargs):
+        return super().changeform_view(request, *args, **kwargs)
 
     def get_fieldsets(self, request, obj=None):
         written = [(_("Letter"), {"fields": Campaign.LETTER}), (_("Whom it is for"), {"fields": Campaign.AUDIENCE})]
