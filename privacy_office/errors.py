@@ -44,6 +44,16 @@ def server_error(request):
 def unrecorded(request):
     """Say that nothing was done, as it could not be written down; a mail program's one-click learns it by the status, and may try again."""
     log.error(str(Unrecorded()))
-    response = page(request, "503", 503)
+    return _later(request, "503")
+
+
+def away(request):
+    """Say that nothing was done, as Redis, which counts the failures of who signs in, does not answer."""
+    log.error("Redis does not answer")
+    return _later(request, "503_away")
+
+
+def _later(request, name):
+    response = page(request, name, 503)
     response["Retry-After"] = "300"
     return response

@@ -5,6 +5,7 @@ import re
 import time
 from uuid import uuid4
 
+import redis
 import structlog
 from django.conf import settings
 from django.contrib.auth import logout
@@ -57,8 +58,10 @@ class AnswerMiddleware:
         return response
 
     def process_exception(self, request, exception):
-        """Answer where no entry could be written; the transaction of the request is rolled back by now."""
-        return errors.unrecorded(request) if isinstance(exception, Unrecorded) else None
+        """Answer where no entry could be written, or Redis is away; the transaction of the request is rolled back by now."""
+        if isinstance(exception, Unrecorded):
+            return errors.unrecorded(request)
+        return errors.away(request) if isinstance(exception, (redis.ConnectionError, redis.TimeoutError)) else None
 
 
 class SessionEndMiddleware:

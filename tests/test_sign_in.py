@@ -91,6 +91,17 @@ def errors(answer):
 # Coming in
 
 
+def test_while_redis_is_away_nobody_signs_in_and_is_told_so_and_then_it_works_again(door, clara, settings):
+    """Unbounded guessing must not be what an outage brings."""
+    here = settings.CACHES
+    settings.CACHES = {"default": {**here["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
+    answer = give_password(door)
+    assert answer.status_code == 503 and answer["Retry-After"] == "300"
+    assert "try again in a few minutes" in answer.text and "_auth_user_id" not in door.session
+    settings.CACHES = here
+    sign_in(door)
+
+
 def test_the_first_sign_in_leads_by_a_new_password_and_an_app_to_the_office(door):
     said = StringIO()
     call_command("create_staff", "dung", "--role", "clerk", stdout=said)
