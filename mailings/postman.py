@@ -22,7 +22,7 @@ from mailings.relay import Relay, Unreachable
 from mailings.skeletons import Skeleton
 
 log = logging.getLogger(__name__)
-FIRST, MOST = 50, 200  # messages claimed, and asked about, at once: as many as the mail server takes while a verdict holds
+FIRST, MOST = 50, 500  # messages claimed, and asked about, at once: as many as the mail server takes while a verdict holds
 FRESH = 1.0  # seconds a verdict holds
 PAUSE = timedelta(seconds=15)  # before a message is tried again that a mail server which cannot be reached did not get
 STOPPED = gate.Decision(False, "campaign_stopped", "§2.4")
@@ -189,12 +189,12 @@ class Worker:
 
     def _hand_over_all(self, letters, asked):
         """Hand over one letter after the other, each made while the mail server has nothing to wait for: it is told of it in advance."""
-        letter = next(letters, None)
-        while letter and not self.ended:
-            following = next(letters, None)
-            with uninterrupted():
+        with uninterrupted():
+            letter = next(letters, None)
+            while letter and not self.ended and not (signal.sigpending() & TOLD_TO_END):
+                following = next(letters, None)
                 self._hand_over(letter, following, asked)
-            letter = following
+                letter = following
 
     def _build(self, message, customer, items):
         """Return to whom the mail goes, and its bytes: a campaign's from its letter's skeleton, any other from Django's own classes."""

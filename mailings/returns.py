@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
-from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.crypto import constant_time_compare
+
+from privacy_office import signing
 
 SIGNATURE = 10  # bytes: a forger would have to try 2^79 reports
 TOKEN = re.compile(r"(?<![a-z0-9])([rmu])([a-z2-7]{42})(?=@)", re.IGNORECASE)
@@ -29,7 +31,7 @@ def token(message, use):
 
 
 def _token(public_id, use, key):
-    signed = salted_hmac("mailings.returns", use.encode() + public_id.bytes, secret=key, algorithm="sha256").digest()[:SIGNATURE]
+    signed = signing.mac("mailings.returns", use.encode() + public_id.bytes, key)[:SIGNATURE]
     return use + base64.b32encode(public_id.bytes + signed).decode().rstrip("=").lower()
 
 

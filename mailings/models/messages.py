@@ -19,19 +19,25 @@ from consent.models import Channel, Purpose
 from customers.models import Customer, Notice, addresses
 from mailings import journal, notices
 from mailings.models.relays import RelayRule
-from privacy_office.querysets import CopyQuerySet
+from privacy_office.querysets import CopyQuerySet, of_rows
 
 _dumps = partial(json.dumps, default=str)
 LEASE = timedelta(minutes=1)  # what a dead worker held is left to its own host, which has its journal, for so long
+# What a worker needs of a message: the times would take longer to read than the rest.
+IN_HAND = [
+    "id", "public_id", "campaign_id", "renewal_id", "notice_id", "customer_id", "purpose_id", "state", "worker", "attempts", "reason",
+    "clause", "evidence", "decided_at", "reply", "sent_at", "bounced_at", "bounce",
+]  # fmt: skip
+TAKE = f"UPDATE {{message}} SET state = 'claimed', worker = %s, claimed_at = now() WHERE id = ANY(%s) RETURNING {', '.join(IN_HAND)}"
 # SQL, as a worker settles every few dozen mails: the ORM would take longer to write this than PostgreSQL to do it.
 SETTLED = {
-    "state": "text", "not_before": "timestamptz", "attempts": "int", "reason": "text", "clause": "text", "evidence": "text",
+    "state": "text", "attempts": "int", "reason": "text", "clause": "text", "evidence": "text",
     "decided_at": "timestamptz", "reply": "text", "sent_at": "timestamptz", "bounced_at": "timestamptz", "bounce": "text",
 }  # fmt: skip
 SETTLE = f"""
 WITH settled AS (
-    UPDATE {{message}} m SET worker = NULL, {", ".join(f"{name} = v.{name}" for name in SETTLED)}
-      FROM jsonb_to_recordset(%s) AS v(id bigint, {", ".join(f"{name} {kind}" for name, kind in SETTLED.items())}), {{customer}} c
+    UPDATE {{message}} m SET worker = NULL, {", ".join(f"{name} = v.{name}" for name in SETTLED)}, not_before = COALESCE(v.not_before, m.not_before)
+      FROM jsonb_to_recordset(%s) AS v(id bigint, not_before timestamptz, {", ".join(f"{name} {kind}" for name, kind in SETTLED.items())}), {{customer}} c
      WHERE m.id = v.id AND m.state = 'claimed' AND m.worker = %s AND c.id = m.customer_id
  RETURNING 'message.' || m.state AS action, 'mailings.message:' || m.id AS object, c.public_id AS subject, m.clause,
            jsonb_build_object('reason', m.reason, 'evidence', m.evidence, 'reply', m.reply) AS detail)
@@ -72,15 +78,29 @@ class MessageQuerySet(CopyQuerySet):
             relay = RelayRule.current()
             if relay.left_alone:
                 return []
-            due = self.due(timezone.now()).order_by("not_before", "pk").only("pk").select_for_update(skip_locked=True, of=["self"])
+            due = self.due(timezone.now()).order_by("not_before", "pk").values_list("pk", flat=True)
+            due = due.select_for_update(skip_locked=True, of=["self"])
             notices_first = (due.filter(notice__isnull=False), due.filter(notice=None))  # no campaign keeps a notice waiting
-            ids = next((found for found in ([m.pk for m in some[:limit]] for some in notices_first) if found), [])
+            ids = next((found for some in notices_first if (found := list(some[:limit]))), [])
             ids = ids[: relay.grant(len(ids))] if ids else []
             if not ids:
                 return []
-            self.filter(pk__in=ids).update(state=Message.State.CLAIMED, worker=worker, claimed_at=timezone.now())
             audit.record("message.claim", by=None, messages=ids)
-        return list(self.filter(pk__in=ids).order_by("not_before", "pk").prefetch_related("campaign", "renewal", "notice", "purpose"))
+            with connection.cursor() as cursor:
+                cursor.execute(TAKE.format(message=Message._meta.db_table), [worker, ids])
+                taken = {m.pk: m for m in of_rows(Message, IN_HAND, cursor.fetchall())}
+        claimed = [taken[pk] for pk in ids]
+        for name in ("campaign", "renewal", "notice", "purpose"):
+            self._fetch(claimed, name)
+        return claimed
+
+    @staticmethod
+    def _fetch(messages, name):
+        """Give messages the rows that they refer to by a field, each fetched once and shared: a campaign's stands for hundreds."""
+        field = Message._meta.get_field(name)
+        rows = field.related_model.objects.in_bulk({pk for m in messages if (pk := getattr(m, field.attname))})
+        for message in messages:
+            field.set_cached_value(message, rows.get(getattr(message, field.attname)))
 
     def waits_for_its_turn(self):
         """Return the seconds until the next message may leave, where one is due that only the pace keeps; else 0."""
@@ -101,7 +121,7 @@ class MessageQuerySet(CopyQuerySet):
 
     def settle(self, messages):
         """Write the outcomes of messages that their worker still holds, with their entries, in one transaction."""
-        rows = Jsonb([{"id": m.pk} | {name: getattr(m, name) for name in SETTLED} for m in messages], dumps=_dumps)
+        rows = Jsonb([{name: m.__dict__.get(name) for name in ("id", "not_before", *SETTLED)} for m in messages], dumps=_dumps)
         with transaction.atomic():
             bounced = {m.pk: m for m in messages if m.bounced_at}
             ours = self.filter(pk__in=bounced, state=Message.State.CLAIMED, worker=messages[0].worker).select_for_update(of=["self"])
