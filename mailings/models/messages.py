@@ -214,6 +214,7 @@ class Message(models.Model):
         "mailings.Campaign",
         on_delete=models.PROTECT,
         null=True,
+        db_index=False,  # the first of two below: every change of a message costs one entry in each index of it
         related_name="messages",
         verbose_name=_("campaign"),
         help_text=_("The campaign it belongs to."),
@@ -222,6 +223,7 @@ class Message(models.Model):
         "mailings.RenewalNotice",
         on_delete=models.PROTECT,
         null=True,
+        db_index=False,
         related_name="messages",
         verbose_name=_("renewal notice"),
         help_text=_("The renewal notice it is."),
@@ -238,7 +240,12 @@ class Message(models.Model):
         Customer, on_delete=models.PROTECT, related_name="messages", verbose_name=_("customer"), help_text=_("Whom it is for.")
     )
     purpose = models.ForeignKey(
-        Purpose, on_delete=models.PROTECT, related_name="+", verbose_name=_("purpose"), help_text=_("What the data is used for.")
+        Purpose,
+        on_delete=models.PROTECT,
+        db_index=False,
+        related_name="+",
+        verbose_name=_("purpose"),
+        help_text=_("What the data is used for."),
     )
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.QUEUED, help_text=_("What became of it."))
     created_at = models.DateTimeField(_("created at"), default=timezone.now, help_text=_("When it was queued."))
@@ -268,6 +275,7 @@ class Message(models.Model):
             models.Index(fields=["not_before", "id"], condition=Q(state="queued", notice__isnull=False), name="message_notice_due"),
             models.Index(fields=["worker"], condition=Q(state="claimed"), name="message_claimed"),
             models.Index(fields=["campaign", "state"]),
+            models.Index(fields=["renewal"], condition=Q(renewal__isnull=False), name="message_renewal"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["campaign", "customer"], name="one_message_a_campaign_and_customer"),
