@@ -126,7 +126,7 @@ class Worker:
 
     def _round(self, batch):
         """Ask the gate for a batch and send while the verdict is fresh."""
-        at, asked, tried = timezone.now(), time.monotonic(), False
+        at, asked = timezone.now(), time.monotonic()
         self.journal.count(at, batch)
         with transaction.atomic():
             released = gate.release([m.customer_id for m in batch], batch[0].purpose.code, Channel.EMAIL, at)

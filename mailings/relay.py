@@ -68,9 +68,9 @@ class Relay:
         if refused:
             return self._refused(*refused)
         try:
-            smtp.sock.settimeout(settings.MAIL_TIMEOUTS["after_data"])
+            smtp.sock.settimeout(self._timeouts["after_data"])
             code, words = self._reply()
-            smtp.sock.settimeout(settings.MAIL_TIMEOUTS["command"])
+            smtp.sock.settimeout(self._timeouts["command"])
         except (smtplib.SMTPException, OSError):
             code = -1
         if code // 100 not in (2, 4, 5):  # no reply, or one that says neither yes nor no
@@ -80,7 +80,7 @@ class Relay:
         return ("sent", codes(code, words)) if code // 100 == 2 else self._refused(code, words)
 
     def _whole(self, data, following):
-        """Return a message as it goes over the line, and behind its end, where the server takes that, who is next (RFC 2920 section 3.1)."""
+        """Return a message as it goes over the line and, where the server takes that, who is next (RFC 2920 section 3.1)."""
         stuffed = data.replace(b"\r\n.", b"\r\n..")
         whole = [b"." if data.startswith(b".") else b"", stuffed, b"" if data.endswith(b"\r\n") else b"\r\n", b".\r\n"]
         if following and self._smtp.has_extn("pipelining") and self._sent + 1 < PER_CONNECTION:
@@ -157,9 +157,9 @@ class Relay:
         if self._smtp is None:
             connect = smtplib.SMTP_SSL if settings.EMAIL_USE_SSL else smtplib.SMTP
             options = {"context": ssl.create_default_context()} if settings.EMAIL_USE_SSL else {}
-            timeout = settings.MAIL_TIMEOUTS["connect"]
-            self._smtp = connect(settings.EMAIL_HOST, settings.EMAIL_PORT, DNS_NAME.get_fqdn(), timeout=timeout, **options)
-            self._smtp.sock.settimeout(settings.MAIL_TIMEOUTS["command"])
+            self._timeouts = timeouts = settings.MAIL_TIMEOUTS
+            self._smtp = connect(settings.EMAIL_HOST, settings.EMAIL_PORT, DNS_NAME.get_fqdn(), timeout=timeouts["connect"], **options)
+            self._smtp.sock.settimeout(timeouts["command"])
             if settings.EMAIL_USE_TLS:
                 self._smtp.starttls(context=ssl.create_default_context())
             self._smtp.ehlo_or_helo_if_needed()

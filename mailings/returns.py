@@ -15,6 +15,8 @@ from django.utils.crypto import constant_time_compare
 
 from privacy_office import signing
 
+ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"  # RFC 4648 section 6, in small letters
+PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 SIGNATURE = 10  # bytes: a forger would have to try 2^79 reports
 TOKEN = re.compile(r"(?<![a-z0-9])([rmu])([a-z2-7]{42})(?=@)", re.IGNORECASE)
 
@@ -32,7 +34,8 @@ def token(message, use):
 
 def _token(public_id, use, key):
     signed = signing.mac("mailings.returns", use.encode() + public_id.bytes, key)[:SIGNATURE]
-    return use + base64.b32encode(public_id.bytes + signed).decode().rstrip("=").lower()
+    number = int.from_bytes(public_id.bytes + signed) << 2  # 26 bytes are 21 times ten bits; `base64.b32encode` is twice as slow
+    return use + "".join([PAIRS[number >> shift & 1023] for shift in range(200, -1, -10)])
 
 
 def read(text):

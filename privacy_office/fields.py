@@ -28,7 +28,7 @@ class UndecryptableValue(Exception):
 class Sealed:
     """A value as it lies in the database, opened only when somebody asks for it."""
 
-    __slots__ = ("context", "token", "said")
+    __slots__ = ("context", "said", "token")
 
     def __init__(self, token, context):
         self.token, self.context, self.said = token, context, None  # what the token says, once it was opened

@@ -6,7 +6,7 @@ from django.db.models.expressions import DatabaseDefault
 
 
 def of_rows(model, names, rows):
-    """Return objects of rows that hold these columns, others read when asked for; the constructor's checks take thrice the time of a row."""
+    """Return objects of rows that hold these columns, others read when asked for. A constructor takes thrice the time."""
     made = []
     for row in rows:
         obj = model.__new__(model)

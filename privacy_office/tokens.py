@@ -1,4 +1,4 @@
-"""Opens Fernet tokens and brings them under another key, thousands at once. Refuses what no key opens; plain texts stay as they are, byte for byte.
+"""Opens Fernet tokens, or brings them under another key, thousands at once. Refuses what no key opens; plain texts stay as they are.
 
 A token is 0x80, its time, an IV, blocks in AES-CBC, and an HMAC over all of that (github.com/fernet/spec). CBC decrypts a chain of
 tokens in one go: each IV lies before its blocks, and only at the IVs' places comes out what means nothing. Random bytes are put there,

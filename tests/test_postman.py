@@ -508,7 +508,8 @@ def test_who_is_next_is_said_behind_the_final_dot_and_costs_no_other_its_mail(br
     relay, names, left = Relay(), ["ann", "binh", "chi", "dung"], []
     for name, then in zip(names, [*names[1:], None], strict=True):
         following = ("a@example.org", f"{then}@example.org") if then else None
-        outcome = relay.send("a@example.org", f"{name}@example.org", b"x\r\n", leaves=lambda name=name: left.append(name), following=following)
+        leaves = lambda name=name: left.append(name)  # noqa: E731
+        outcome = relay.send("a@example.org", f"{name}@example.org", b"x\r\n", leaves=leaves, following=following)
         assert outcome[0] == ("failed" if name == "binh" else "sent")
         assert bool(relay._announced) == (name in ("ann", "chi"))
     assert left == ["ann", "chi", "dung"] and breath.connections == 1

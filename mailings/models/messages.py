@@ -28,16 +28,16 @@ IN_HAND = [
     "id", "public_id", "campaign_id", "renewal_id", "notice_id", "customer_id", "purpose_id", "state", "worker", "attempts", "reason",
     "clause", "evidence", "decided_at", "reply", "sent_at", "bounced_at", "bounce",
 ]  # fmt: skip
-TAKE = f"UPDATE {{message}} SET state = 'claimed', worker = %s, claimed_at = now() WHERE id = ANY(%s) RETURNING {', '.join(IN_HAND)}"
+TAKE = f"UPDATE {{message}} SET state = 'claimed', worker = %s, claimed_at = %s WHERE id = ANY(%s) RETURNING {', '.join(IN_HAND)}"
 # SQL, as a worker settles every few dozen mails: the ORM would take longer to write this than PostgreSQL to do it.
 SETTLED = {
-    "state": "text", "attempts": "int", "reason": "text", "clause": "text", "evidence": "text",
+    "state": "text", "not_before": "timestamptz", "attempts": "int", "reason": "text", "clause": "text", "evidence": "text",
     "decided_at": "timestamptz", "reply": "text", "sent_at": "timestamptz", "bounced_at": "timestamptz", "bounce": "text",
 }  # fmt: skip
 SETTLE = f"""
 WITH settled AS (
-    UPDATE {{message}} m SET worker = NULL, {", ".join(f"{name} = v.{name}" for name in SETTLED)}, not_before = COALESCE(v.not_before, m.not_before)
-      FROM jsonb_to_recordset(%s) AS v(id bigint, not_before timestamptz, {", ".join(f"{name} {kind}" for name, kind in SETTLED.items())}), {{customer}} c
+    UPDATE {{message}} m SET worker = NULL, {", ".join(f"{name} = COALESCE(v.{name}, m.{name})" for name in SETTLED)}
+      FROM jsonb_to_recordset(%s) AS v(id bigint, {", ".join(f"{name} {kind}" for name, kind in SETTLED.items())}), {{customer}} c
      WHERE m.id = v.id AND m.state = 'claimed' AND m.worker = %s AND c.id = m.customer_id
  RETURNING 'message.' || m.state AS action, 'mailings.message:' || m.id AS object, c.public_id AS subject, m.clause,
            jsonb_build_object('reason', m.reason, 'evidence', m.evidence, 'reply', m.reply) AS detail)
@@ -87,7 +87,7 @@ class MessageQuerySet(CopyQuerySet):
                 return []
             audit.record("message.claim", by=None, messages=ids)
             with connection.cursor() as cursor:
-                cursor.execute(TAKE.format(message=Message._meta.db_table), [worker, ids])
+                cursor.execute(TAKE.format(message=Message._meta.db_table), [worker, timezone.now(), ids])
                 taken = {m.pk: m for m in of_rows(Message, IN_HAND, cursor.fetchall())}
         claimed = [taken[pk] for pk in ids]
         for name in ("campaign", "renewal", "notice", "purpose"):
@@ -99,7 +99,7 @@ class MessageQuerySet(CopyQuerySet):
         """Give messages the rows that they refer to by a field, each fetched once and shared: a campaign's stands for hundreds."""
         field = Message._meta.get_field(name)
         rows = field.related_model.objects.in_bulk({pk for m in messages if (pk := getattr(m, field.attname))})
-        for message in messages:
+        for message in messages if rows else ():
             field.set_cached_value(message, rows.get(getattr(message, field.attname)))
 
     def waits_for_its_turn(self):
@@ -121,7 +121,7 @@ class MessageQuerySet(CopyQuerySet):
 
     def settle(self, messages):
         """Write the outcomes of messages that their worker still holds, with their entries, in one transaction."""
-        rows = Jsonb([{name: m.__dict__.get(name) for name in ("id", "not_before", *SETTLED)} for m in messages], dumps=_dumps)
+        rows = Jsonb([{name: m.__dict__.get(name) for name in ("id", *SETTLED)} for m in messages], dumps=_dumps)
         with transaction.atomic():
             bounced = {m.pk: m for m in messages if m.bounced_at}
             ours = self.filter(pk__in=bounced, state=Message.State.CLAIMED, worker=messages[0].worker).select_for_update(of=["self"])
