@@ -11,6 +11,8 @@ from django.utils import timezone
 
 from consent.models import ALLOWS, AdvertisingContacts, Channel, ChannelRule, ConsentState, PolicyVersion, Purpose, Suppression
 from customers.models import Customer, EmailHold
+from privacy_office.fields import open_all
+from privacy_office.querysets import of_rows
 
 DAY = timedelta(hours=24)
 BATCH = 500
@@ -300,8 +302,10 @@ def release(customers, purpose, channel, at=None):
     if terms.advertising and terms.rule and allowed:
         for pk in set(allowed) - _count(allowed, terms):
             decisions[pk] = Decision(False, "cap_reached", terms.purpose.clause, terms.rule.source)
-    fields = ["id", "public_id", "locale", *terms.purpose.fields]
-    people = Customer.objects.filter(pk__in=[pk for pk, decision in decisions.items() if decision.allowed]).only(*fields).in_bulk()
+    names = ["id", "public_id", "locale", *terms.purpose.fields]
+    rows = Customer.objects.filter(pk__in=[pk for pk, decision in decisions.items() if decision.allowed]).values_list(*names)
+    people = {customer.pk: customer for customer in of_rows(Customer, names, rows)}
+    open_all(people.values(), names)
     return {pk: (decision, people.get(pk)) for pk, decision in decisions.items()}
 
 

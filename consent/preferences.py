@@ -4,13 +4,14 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
-from django.core.signing import BadSignature, Signer
+from django.core.signing import BadSignature
 from django.db import transaction
 from django.db.models import Max
 from django.urls import reverse
 
 from consent.models import ALLOWS, STOPS, Channel, ConsentEvent, ConsentState, PolicyVersion, Purpose, Source
 from customers.models import Customer, EmailHold
+from privacy_office.signing import Signer
 
 signer = Signer(salt="consent.preferences", sep=".")
 

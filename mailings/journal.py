@@ -65,7 +65,7 @@ class Journal:
 
     def count(self, at, messages):
         """Say that the gate is about to count a contact at `at` for these messages."""
-        self._write("count", at.isoformat(), *(m.pk for m in messages))
+        self._write("count", at, *(m.pk for m in messages))
 
     def leave(self, message):
         """Say that the message begins to leave: to be called when the mail server waits for it, before its first byte."""
@@ -76,7 +76,7 @@ class Journal:
         self._hand_over(message, outcome, reply)
 
     def _hand_over(self, message, outcome, reply):
-        self._write("message", message.pk, message.clause, message.evidence, message.decided_at.isoformat(), outcome, reply)
+        self._write("message", message.pk, message.clause, message.evidence, message.decided_at, outcome, reply)
 
     def stay(self, message):
         """Take that back: nothing was handed over."""

@@ -9,7 +9,6 @@ import nh3
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.mail import EmailMultiAlternatives
-from django.core.signing import Signer
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone, translation
@@ -21,6 +20,7 @@ from markdown_it import MarkdownIt
 from consent import preferences
 from customers.models import Link
 from mailings import links, notices, returns
+from privacy_office.signing import Signer
 
 CAMPAIGN_PLACEHOLDERS = ("full_name", "company")
 SERVICE_PLACEHOLDERS = ("service", "plan", "expires_on", "days")

@@ -5,11 +5,12 @@ from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from django.conf import settings
-from django.core.signing import BadSignature, Signer
+from django.core.signing import BadSignature
 from django.urls import reverse
 from django.utils.translation import get_language
 
 from mailings.models.hosts import HOST, CompanyHost
+from privacy_office.signing import Signer
 
 signer = Signer(salt="mailings.leave", sep=".")
 # As mail programs find addresses in plain text: up to a space or what closes it, without the punctuation of the sentence around it.

@@ -7,6 +7,7 @@ import time
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import groupby
+from typing import NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.db import Error, connection, transaction
@@ -21,7 +22,7 @@ from mailings.relay import Relay, Unreachable
 from mailings.skeletons import Skeleton
 
 log = logging.getLogger(__name__)
-FIRST, MOST = 50, 200  # messages claimed, and asked about, at once: as many as the mail server takes while a verdict holds
+FIRST, MOST = 50, 500  # messages claimed, and asked about, at once: as many as the mail server takes while a verdict holds
 FRESH = 1.0  # seconds a verdict holds
 PAUSE = timedelta(seconds=15)  # before a message is tried again that a mail server which cannot be reached did not get
 STOPPED = gate.Decision(False, "campaign_stopped", "§2.4")
@@ -40,6 +41,14 @@ def uninterrupted():
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Letter(NamedTuple):
+    """A message as it leaves: from whom to whom, and its bytes."""
+
+    message: Message
+    envelope: tuple
+    data: bytes
 
 
 class Worker:
@@ -117,25 +126,15 @@ class Worker:
 
     def _round(self, batch):
         """Ask the gate for a batch and send while the verdict is fresh."""
-        at, asked, tried = timezone.now(), time.monotonic(), False
+        at, asked = timezone.now(), time.monotonic()
         self.journal.count(at, batch)
         with transaction.atomic():
             released = gate.release([m.customer_id for m in batch], batch[0].purpose.code, Channel.EMAIL, at)
         going = self._going(batch)
         try:
-            for message in batch:
-                decision, customer = released[message.customer_id]
-                if message.campaign_id and message.campaign_id not in going:
-                    decision = STOPPED
-                if decision.reason == "outside_hours":
-                    message.put_back(decision.not_before, timedelta())
-                elif not decision.allowed:
-                    message.decide(decision, at)
-                elif not self.ended and not (tried and time.monotonic() - asked > FRESH):
-                    message.decide(decision, at)
-                    tried = True
-                    self._send(message, customer, asked)
+            self._hand_over_all(self._letters(batch, released, going, at, asked), asked)
         finally:
+            relay.rest()
             stayed = {m.customer_id for m in batch if not m.may_have_left}
             with transaction.atomic():
                 if stayed:
@@ -153,7 +152,25 @@ class Worker:
             except ValidationError:
                 continue  # another worker, or a person, was quicker
 
-    def _send(self, message, customer, asked):
+    def _letters(self, batch, released, going, at, asked):
+        """Yield a Letter of each message that may leave and can be made, while the verdict is fresh and once at least; decide on all."""
+        tried = False
+        for message in batch:
+            decision, customer = released[message.customer_id]
+            if message.campaign_id and message.campaign_id not in going:
+                decision = STOPPED
+            if decision.reason == "outside_hours":
+                message.put_back(decision.not_before, timedelta())
+            elif not decision.allowed:
+                message.decide(decision, at)
+            elif not self.ended and not (tried and time.monotonic() - asked > FRESH):
+                message.decide(decision, at)
+                tried = True
+                if letter := self._letter(message, customer):
+                    yield letter
+
+    def _letter(self, message, customer):
+        """Return a message's Letter; None where it is no longer due, or cannot be made."""
         items = []
         if message.renewal_id:
             today = timezone.localdate()
@@ -162,15 +179,22 @@ class Worker:
                 return message.decide(NO_LONGER_DUE, timezone.now())
         try:
             recipient, data = self._build(message, customer, items)
-            data = signatures.signed(data)
+            return Letter(message, (returns.path(message), recipient), signatures.signed(data))
         except Error:
             raise  # the database's trouble is not the message's
         except Exception as error:
             # Whatever it is, it must not stop the others' mail, nor reach a log: its words may hold what it stumbled over.
             message.reason = type(error).__name__
             return message.hand_over("failed", "", timezone.now())
+
+    def _hand_over_all(self, letters, asked):
+        """Hand over one letter after the other, each made while the mail server has nothing to wait for: it is told of it in advance."""
         with uninterrupted():
-            self._hand_over(message, returns.path(message), recipient, data, asked)
+            letter = next(letters, None)
+            while letter and not self.ended and not (signal.sigpending() & TOLD_TO_END):
+                following = next(letters, None)
+                self._hand_over(letter, following, asked)
+                letter = following
 
     def _build(self, message, customer, items):
         """Return to whom the mail goes, and its bytes: a campaign's from its letter's skeleton, any other from Django's own classes."""
@@ -185,9 +209,13 @@ class Worker:
         mail.to[0].encode("ascii")
         return mail.to[0], mail.message().as_bytes(linesep="\r\n")
 
-    def _hand_over(self, message, sender, recipient, data, asked):
+    def _hand_over(self, letter, following, asked):
+        message, (sender, recipient), data = letter
+        next_one = following.envelope if following else None
         try:
-            outcome, reply = relay.send(sender, recipient, data, lambda: self._still(message, asked), lambda: self._leave(message))
+            outcome, reply = relay.send(
+                sender, recipient, data, lambda: self._still(message, asked), lambda: self._leave(message), next_one
+            )
         except Unreachable as trouble:
             log.warning("The mail server cannot be reached: %s", trouble)
             self.refused = self.server.fail()

@@ -11,8 +11,12 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
-from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.crypto import constant_time_compare
 
+from privacy_office import signing
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"  # RFC 4648 section 6, in small letters
+PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 SIGNATURE = 10  # bytes: a forger would have to try 2^79 reports
 TOKEN = re.compile(r"(?<![a-z0-9])([rmu])([a-z2-7]{42})(?=@)", re.IGNORECASE)
 
@@ -29,8 +33,9 @@ def token(message, use):
 
 
 def _token(public_id, use, key):
-    signed = salted_hmac("mailings.returns", use.encode() + public_id.bytes, secret=key, algorithm="sha256").digest()[:SIGNATURE]
-    return use + base64.b32encode(public_id.bytes + signed).decode().rstrip("=").lower()
+    signed = signing.mac("mailings.returns", use.encode() + public_id.bytes, key)[:SIGNATURE]
+    number = int.from_bytes(public_id.bytes + signed) << 2  # 26 bytes are 21 times ten bits; `base64.b32encode` is twice as slow
+    return use + "".join([PAIRS[number >> shift & 1023] for shift in range(200, -1, -10)])
 
 
 def read(text):

@@ -3,12 +3,14 @@
 import binascii
 import html
 import logging
-import random
 import re
 import secrets
+import time
 import uuid
+from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.utils import format_datetime
+from functools import lru_cache
 
 from django.core.mail.message import RFC5322_EMAIL_LINE_LENGTH_LIMIT as LONGEST
 from django.core.mail.message import forbid_multi_line_headers
@@ -45,8 +47,7 @@ class Cut:
         names = {value: name for name, value in places.items()}
         self._pieces = re.split(b"(" + b"|".join(map(re.escape, sorted(names, key=len, reverse=True))) + b")", sample)
         self._places = [(number, names[piece]) for number, piece in enumerate(self._pieces) if number % 2]
-        self._longest = max(map(len, sample.split(b"\r\n")))
-        self._spare = sum(len(self._pieces[number]) for number, _name in self._places)
+        self._bearable = len(sample) + LONGEST - max(map(len, sample.split(b"\r\n")))  # bytes, however they fall to its lines
 
     def filled(self, found):
         pieces = self._pieces[:]
@@ -54,9 +55,9 @@ class Cut:
             pieces[number] = found[name]
         return b"".join(pieces)
 
-    def is_long(self, found):
+    def may_be_long(self, filled):
         """Tell whether a line may be longer than mail allows, for a name that is."""
-        return self._longest + sum(len(found[name]) for _number, name in self._places) - self._spare > LONGEST
+        return len(filled) > self._bearable
 
 
 class Part:
@@ -71,7 +72,7 @@ class Part:
 
     def filled(self, found):
         body = self._body.filled(found)
-        if self._body.is_long(found):
+        if self._body.may_be_long(body):
             return self._heads[b"quoted-printable"] + binascii.b2a_qp(body, istext=True) + b"\r\n"
         return self._heads[b"8bit"] + body + b"\r\n"
 
@@ -85,9 +86,10 @@ class Skeleton:
         made = mail.message()
         data, boundary = made.as_bytes(linesep="\r\n"), made.get_boundary()
         places = {name: value.encode() for name, value in values(sample, reader).items()}
-        head, text, page, self._end = data.split(f"--{boundary}".encode())
+        self._rule = f"--{boundary}".encode()  # drawn anew for each Skeleton, which lives for seconds: no reader knows it beforehand
+        head, text, page, self._end = data.split(self._rule)
         self._subject, self._sentinel = mail.subject if reader.full_name in mail.subject else None, reader.full_name
-        of_head = {"date": mail.extra_headers["Date"].encode(), "boundary": boundary.encode()}
+        of_head = {"date": mail.extra_headers["Date"].encode()}
         if self._subject:
             of_head["subject"] = SUBJECT.search(head)[0]
         self._head = Cut(head, places | of_head)
@@ -115,18 +117,22 @@ class Skeleton:
 
     def filled(self, message, customer):
         """Return the whole mail, as bytes with CRLF; None where the customer's values cannot be put in their places as they are."""
-        found = values(message, customer)
-        if not (found["name"] and PLAIN.fullmatch(found["address"])):
+        texts = values(message, customer)
+        if not (texts["name"] and PLAIN.fullmatch(texts["address"])):
             return None
-        escaped = {**found, "name": html.escape(found["name"])}
-        found, escaped = ({name: value.encode() for name, value in texts.items()} for texts in (found, escaped))
-        boundary = f"==============={random.randrange(10**19):019d}==".encode()
-        head = found | {"boundary": boundary, "date": format_datetime(timezone.localtime()).encode()}
+        found = {name: value.encode() for name, value in texts.items()}
+        found["date"] = _date(int(time.time()))
         if self._subject:
-            subject = letters.one_line(self._subject.replace(self._sentinel, found["name"].decode()))
-            head["subject"] = _folded(*forbid_multi_line_headers("Subject", subject, "utf-8"))
-        rule = b"--" + boundary
-        return b"".join([self._head.filled(head), rule, self._text.filled(found), rule, self._page.filled(escaped), rule, self._end])
+            subject = letters.one_line(self._subject.replace(self._sentinel, texts["name"]))
+            found["subject"] = _folded(*forbid_multi_line_headers("Subject", subject, "utf-8"))
+        text = self._text.filled(found)
+        head, found["name"] = self._head.filled(found), html.escape(texts["name"]).encode()
+        return self._rule.join([head, text, self._page.filled(found), self._end])
+
+
+@lru_cache(1)
+def _date(second):
+    return format_datetime(timezone.localtime(datetime.fromtimestamp(second, UTC))).encode()
 
 
 def _folded(name, value):

@@ -1,7 +1,20 @@
 """Writing many rows at once: by COPY, and where rows have history never without it. Refuses bulk writes that would leave none."""
 
-from django.db import connections, models, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
+from django.db.models.base import ModelState
 from django.db.models.expressions import DatabaseDefault
+
+
+def of_rows(model, names, rows):
+    """Return objects of rows that hold these columns, others read when asked for. A constructor takes thrice the time."""
+    made = []
+    for row in rows:
+        obj = model.__new__(model)
+        obj.__dict__.update(zip(names, row, strict=True))
+        obj._state = ModelState()
+        obj._state.adding, obj._state.db = False, DEFAULT_DB_ALIAS
+        made.append(obj)
+    return made
 
 
 class CopyQuerySet(models.QuerySet):

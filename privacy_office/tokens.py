@@ -1,4 +1,4 @@
-"""Brings Fernet tokens under another key, thousands at once. Refuses what no key opens; plain texts stay as they are, byte for byte.
+"""Opens Fernet tokens, or brings them under another key, thousands at once. Refuses what no key opens; plain texts stay as they are.
 
 A token is 0x80, its time, an IV, blocks in AES-CBC, and an HMAC over all of that (github.com/fernet/spec). CBC decrypts a chain of
 tokens in one go: each IV lies before its blocks, and only at the IVs' places comes out what means nothing. Random bytes are put there,
@@ -54,9 +54,9 @@ def _raw(token):
     return data if len(data) >= SHORTEST and data[0] == 0x80 and (len(data) - HEAD - SIGNATURE) % BLOCK == 0 else b""
 
 
-def turn(tokens, keys):
-    """Return the tokens under the first of `keys`: the very same object where it is so already, None where no key opens it."""
-    turned, chains, key = [None] * len(tokens), {}, keys[0]
+def _chains(tokens, keys):
+    """Return {key: its tokens as (place, bytes)}; a token that no key opens is in none."""
+    chains, key = {}, keys[0]
     for place, token in enumerate(tokens):
         data = _raw(token)
         if not (data and key.signed(data)):  # the key of the token before opens most
@@ -64,21 +64,44 @@ def turn(tokens, keys):
             if key is None:
                 key = keys[0]
                 continue
+        chains.setdefault(key, []).append((place, data))
+    return chains
+
+
+def _decrypted(datas, key):
+    """Return the blocks of a chain of tokens, what means nothing in the place of each IV, and where each token starts and ends."""
+    plain = key.cipher(bytes(BLOCK)).decryptor().update(b"".join([data[HEAD:-SIGNATURE] for data in datas]))
+    ends = list(accumulate(len(data) - HEAD - SIGNATURE for data in datas))
+    return plain, [0, *ends[:-1]], ends
+
+
+def opened(tokens, keys):
+    """Return what each token says, as bytes; None where no key opens it."""
+    found = [None] * len(tokens)
+    for key, chain in _chains(tokens, keys).items():
+        plain, starts, ends = _decrypted([data for _, data in chain], key)
+        for (place, _), start, end in zip(chain, starts, ends, strict=True):
+            found[place] = plain[start + BLOCK : end - plain[end - 1]]  # the last byte tells how many fill the last block (PKCS7)
+    return found
+
+
+def turn(tokens, keys):
+    """Return the tokens under the first of `keys`: the very same object where it is so already, None where no key opens it."""
+    turned = [None] * len(tokens)
+    for key, chain in _chains(tokens, keys).items():
         if key is keys[0]:
-            turned[place] = token
+            for place, _ in chain:
+                turned[place] = tokens[place]
         else:
-            chains.setdefault(key, []).append((place, data))
-    for key, chain in chains.items():
-        for (place, _), token in zip(chain, _turned_chain([data for _, data in chain], key, keys[0]), strict=True):
-            turned[place] = token
+            for (place, _), token in zip(chain, _turned_chain([data for _, data in chain], key, keys[0]), strict=True):
+                turned[place] = token
     return turned
 
 
 def _turned_chain(datas, old, new):
     """Yield the tokens of `datas`, all of the key `old`, under the key `new`."""
-    plain = bytearray(old.cipher(bytes(BLOCK)).decryptor().update(b"".join([data[HEAD:-SIGNATURE] for data in datas])))
-    ends = list(accumulate(len(data) - HEAD - SIGNATURE for data in datas))
-    starts, noise = [0, *ends[:-1]], os.urandom(BLOCK * len(datas))
+    plain, starts, ends = _decrypted(datas, old)
+    plain, noise = bytearray(plain), os.urandom(BLOCK * len(datas))
     for number, start in enumerate(starts):
         plain[start : start + BLOCK] = noise[number * BLOCK : (number + 1) * BLOCK]
     chain = new.cipher(os.urandom(BLOCK)).encryptor().update(plain)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from customers.models import Customer, Service
 from privacy_office import fields
+from privacy_office.querysets import of_rows
 from tests.make import make_customer, make_service
 
 TABLE = "customers_customer"
@@ -379,3 +380,19 @@ def test_names_of_different_words_differ(one, other):
 
 def test_a_name_with_accents_is_found_without_them():
     assert fields.name_words("Đỗ Thị-Hồng  Ánh") == {"do", "thi", "hong", "anh"}
+
+
+@pytest.mark.django_db
+def test_opened_together_each_says_its_own_and_what_does_not_open_raises_when_read():
+    names = ["full_name", "email", "phone"]
+    people = [make_customer(ref, full_name=f"Lê Thị {ref} 😀", phone=None) for ref in ("ann", "binh", "chi")]
+    put(people[1], "full_name", "'not a token'")
+    put(people[2], "full_name", "email")  # a token of another column
+    rows = Customer.objects.order_by("pk").values_list("id", *names)
+    ann, binh, chi = of_rows(Customer, ["id", *names], rows)
+    fields.open_all([ann, binh, chi], names)
+    assert (ann.full_name, ann.email, ann.phone, ann.ref) == ("Lê Thị ann 😀", "ann@example.org", None, "ann")
+    assert (binh.email, chi.email) == ("binh@example.org", "chi@example.org")
+    for person in (binh, chi):
+        with pytest.raises(fields.UndecryptableValue, match="full_name"):
+            assert person.full_name

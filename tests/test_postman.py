@@ -501,3 +501,45 @@ def test_a_break_within_the_message_before_its_end_is_a_try_of_it(sink, ann):
     with pytest.raises(Unreachable):
         relay.send("a@example.org", "ann@example.org", b"x\r\n" * 10_000_000, leaves=lambda: left.append(1))
     assert left and not sink.mails
+
+
+def test_who_is_next_is_said_behind_the_final_dot_and_costs_no_other_its_mail(breath):
+    breath.answers["binh@example.org"] = "550 5.1.1 no such user"
+    relay, names, left = Relay(), ["ann", "binh", "chi", "dung"], []
+    for name, then in zip(names, [*names[1:], None], strict=True):
+        following = ("a@example.org", f"{then}@example.org") if then else None
+        leaves = lambda name=name: left.append(name)  # noqa: E731
+        outcome = relay.send("a@example.org", f"{name}@example.org", b"x\r\n", leaves=leaves, following=following)
+        assert outcome[0] == ("failed" if name == "binh" else "sent")
+        assert bool(relay._announced) == (name in ("ann", "chi"))
+    assert left == ["ann", "chi", "dung"] and breath.connections == 1
+    assert breath.recipients == ["ann@example.org", "chi@example.org", "dung@example.org"]
+    relay.close()
+
+
+def test_who_was_said_to_be_next_and_is_not_gets_nothing(breath):
+    relay, next_one = Relay(), ("a@example.org", "binh@example.org")
+    assert relay.send("a@example.org", "ann@example.org", b"x\r\n", following=next_one) == ("sent", "250 2.0.0")
+    assert relay.send("a@example.org", "chi@example.org", b"x\r\n", following=next_one) == ("sent", "250 2.0.0")
+    assert relay.send(*next_one, b"x\r\n", lambda: False, following=next_one) == ("withheld", "")
+    assert relay.send("a@example.org", "dung@example.org", b"x\r\n", following=next_one) == ("sent", "250 2.0.0")
+    relay.rest()
+    assert relay.send("a@example.org", "em@example.org", b"x\r\n")[0] == "sent"
+    assert breath.recipients == ["ann@example.org", "chi@example.org", "dung@example.org", "em@example.org"]
+    relay.close()
+
+
+def test_a_break_after_the_dot_leaves_the_next_to_a_connection_of_its_own(breath):
+    breath.answers["ann@example.org"] = BREAK_AFTER_DOT
+    relay = Relay()
+    assert relay.send("a@example.org", "ann@example.org", b"x\r\n", following=("a@example.org", "binh@example.org")) == ("unknown", "")
+    assert relay.send("a@example.org", "binh@example.org", b"x\r\n")[0] == "sent"
+    assert breath.recipients == ["ann@example.org", "binh@example.org"] and breath.connections == 2
+    relay.close()
+
+
+def test_a_round_says_each_next_in_advance_and_leaves_no_message_waited_for(breath, ann):
+    everybody(5)
+    breath.answers["many2@example.org"] = "450 4.2.1 later"
+    assert {ref: m.state for ref, m in sent().items()} == {"ANN": "sent", **{f"MANY{n}": "sent" for n in range(5)}, "MANY2": "queued"}
+    assert breath.connections == 1 and postman.relay._announced is None and len(breath.mails) == 5

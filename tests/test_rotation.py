@@ -161,6 +161,13 @@ def test_a_turned_token_is_a_fernet_token_of_the_new_key_with_its_text_and_its_t
                 opens[key].decrypt(after)
 
 
+@given(texts)
+def test_tokens_opened_together_say_what_each_says_alone(texts):
+    made = [Fernet(RING[number]).encrypt(text).decode() for text, number in texts]
+    spoilt = [*made, "", "gAAAA", *(token[:-2] + "AA" for token in made)]
+    assert tokens.opened(spoilt, list(map(tokens.Key, RING))) == [*(text for text, _ in texts), *[None] * (len(made) + 2)]
+
+
 def test_no_two_turned_tokens_share_anything_random():
     old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
     same = [Fernet(old).encrypt_at_time(b"one and the same text", 1).decode()] * 500
