@@ -13,7 +13,7 @@ COUNTS = {  # what somebody who looks around must find
     "a hold that staff placed": "SELECT count(*) FROM customers_emailhold WHERE placed_by_id IS NOT NULL AND released_at IS NULL",
     "a late request of right": "SELECT count(*) FROM customers_rightsrequest WHERE due_on < now()::date",
     "a request of right in time": "SELECT count(*) FROM customers_rightsrequest WHERE due_on >= now()::date",
-    "an authority's request on its clock": "SELECT count(*) FROM disclosures_disclosurerequest WHERE answered_at IS NULL AND due_at > now()",
+    "a request on its clock": "SELECT count(*) FROM disclosures_disclosurerequest WHERE answered_at IS NULL AND due_at > now()",
     "a commitment in force": "SELECT count(*) FROM disclosures_commitment WHERE valid_until >= now()::date",
     "a permission": "SELECT count(*) FROM disclosures_permissionevent WHERE event = 'given'",
     "a disclosure": "SELECT count(*) FROM disclosures_disclosure",

@@ -1,4 +1,4 @@
-"""Fills an empty office with 1,000 invented customers, of whom some have a story, and sends what is due. Refused where customers are real."""
+"""Fills an empty office with 1,000 invented customers, some of whom have a story, and sends what is due. Refused where others are."""
 
 import json
 import random
