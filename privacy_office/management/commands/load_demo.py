@@ -78,19 +78,24 @@ class Command(BaseCommand):
         if Customer.objects.exclude(ref__startswith="DEMO-").exists():
             self.stdout.write("This office has customers of its own: no demo.")
             return
+        passwords = ""
         if not Customer.objects.exists():
             with transaction.atomic():
                 self.publish_policy()
-                self.hire()
+                passwords = self.hire()
                 self.enrol(random.Random(1))
                 demo.live()
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE")
             self.stdout.write(f"{CUSTOMERS} invented customers are here.")
-        if settings.EMAIL_HOST in ("127.0.0.1", "localhost"):
-            self.send()
-        else:
-            self.stdout.write("EMAIL_URL names a mail server elsewhere: the demo sends nothing to it.")
+        try:
+            if settings.EMAIL_HOST in ("127.0.0.1", "localhost"):
+                self.send()
+            else:
+                self.stdout.write("EMAIL_URL names a mail server elsewhere: the demo sends nothing to it.")
+        finally:
+            if passwords:  # last, where they are found
+                self.stdout.write(f"One-time passwords, each to be changed at the first sign-in:\n{passwords}")
 
     def publish_policy(self):
         """Publish two versions, of which the second asks anew who agreed to surveys."""
@@ -110,11 +115,12 @@ class Command(BaseCommand):
                 call_command("load_policy", file.name, number=number, language=language, stdout=StringIO(), **last, **severity)
 
     def hire(self):
-        """Make one person of each role, so that each can be tried."""
-        self.stdout.write("One-time passwords, each to be changed at the first sign-in:")
+        """Make one person of each role, so that each can be tried; return their one-time passwords, a line each."""
+        said = StringIO()
         for username, role in STAFF.items():
             if not Staff.objects.filter(username=username).exists():
-                call_command("create_staff", username, role=[role], stdout=self.stdout)
+                call_command("create_staff", username, role=[role], stdout=said)
+        return said.getvalue()
 
     def enrol(self, rng):
         now, today = timezone.now(), timezone.localdate()
