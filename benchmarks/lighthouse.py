@@ -20,7 +20,6 @@ from django.urls import reverse
 
 GOAL = 95  # of 100
 LIGHTHOUSE = "lighthouse@12.8.2"
-TRIES = 3  # of a page below the goal: other work on the machine takes points away, and gives none
 CATEGORIES = ("performance", "accessibility", "best-practices")
 CHROME = "--headless=new --no-sandbox --disable-gpu --disable-quic --disable-background-networking"
 
@@ -86,10 +85,10 @@ def served(port):
         web.wait(30)
 
 
-def best(url, cookie=None):
+def best(url, cookie=None, tries=3):
     """Return {category: score of 100} of one page, and what cost points: of the first try that reaches the goal, else of the best."""
     tried = []
-    for _ in range(TRIES):
+    for _ in range(tries):  # other work on the machine takes points away, and gives none
         tried.append(scores(url, cookie))
         if min(tried[-1][0].values()) >= GOAL:
             break
@@ -113,6 +112,7 @@ def scores(url, cookie=None):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pages", nargs="*", help="some of them alone, by name")
+    parser.add_argument("--tries", type=int, default=3, help="of a page that stays below the goal")
     options = parser.parse_args()
     if missing := [name for name in ("npx", "chromium") if not shutil.which(name)]:
         print(json.dumps({"benchmark": "lighthouse", "missing": missing, "reached": None}))
@@ -126,7 +126,8 @@ def main():
         pages, cookie = customer_with_everything()
         with served(port):
             for name in options.pages or pages:
-                found[name], lost = best(f"{os.environ['BASE_URL']}{pages[name]}", cookie if name.startswith("my_") else None)
+                sent = cookie if name.startswith("my_") else None
+                found[name], lost = best(f"{os.environ['BASE_URL']}{pages[name]}", sent, options.tries)
                 print(name, found[name], *lost, file=sys.stderr, flush=True)
     lowest = {category: min(page[category] for page in found.values()) for category in CATEGORIES}
     reached = min(lowest.values()) >= GOAL
