@@ -16,8 +16,8 @@ LONGEST = 200  # characters of a password, so that none is long enough to keep t
 
 
 def password_field(label, autocomplete, help_text=""):
-    widget = forms.PasswordInput({"autocomplete": autocomplete})
-    return forms.CharField(label=label, max_length=LONGEST, strip=False, widget=widget, help_text=help_text)
+    widget, missing = forms.PasswordInput({"autocomplete": autocomplete}), {"required": _("Please type a password.")}
+    return forms.CharField(label=label, max_length=LONGEST, strip=False, widget=widget, help_text=help_text, error_messages=missing)
 
 
 # What each kind does, in the customer's words.
@@ -35,16 +35,22 @@ MEANS = {
 }
 
 
+NO_ADDRESS = _("This is not a whole e-mail address. Please type it like name@example.com.")
+
+
 class AskLinkForm(forms.Form):
     email = forms.EmailField(
-        label=_("Your e-mail address"), max_length=254, widget=forms.EmailInput({"autocomplete": "email", "inputmode": "email"})
+        label=_("Your e-mail address"),
+        max_length=254,
+        widget=forms.EmailInput({"autocomplete": "email", "inputmode": "email"}),
+        error_messages={"required": _("Please type your e-mail address."), "invalid": NO_ADDRESS},
     )
 
     def clean_email(self):
         try:
             return normal_email(self.cleaned_data["email"])
         except ValueError:
-            raise forms.ValidationError(_("This is not an e-mail address that we can write to.")) from None
+            raise forms.ValidationError(NO_ADDRESS) from None
 
 
 class PasswordSignInForm(AskLinkForm):
@@ -99,7 +105,12 @@ class ChangePasswordForm(SetPasswordForm):
 class RequestForm(forms.Form):
     """A request of right in the customer's own words."""
 
-    kind = forms.ChoiceField(label=_("What would you like?"), choices=Right, widget=forms.RadioSelect)
+    kind = forms.ChoiceField(
+        label=_("What would you like?"),
+        choices=Right,
+        widget=forms.RadioSelect,
+        error_messages={name: _("Please choose one of these.") for name in ("required", "invalid_choice")},
+    )
     words = forms.CharField(
         label=_("What should we know? (You may leave it empty.)"),
         required=False,
@@ -138,7 +149,8 @@ class CorrectForm(forms.Form):
             Correction.Field.PHONE: (_("Your telephone number"), forms.TextInput({"type": "tel", "autocomplete": "tel"})),
             Correction.Field.ADDRESS: (_("Your postal address"), forms.Textarea({"rows": 3, "autocomplete": "street-address"})),
         }[field]
-        return forms.CharField(label=label, max_length=LONGEST_VALUE[field], widget=widget)
+        missing = {"required": _("Please type what is right.")}
+        return forms.CharField(label=label, max_length=LONGEST_VALUE[field], widget=widget, error_messages=missing)
 
 
 class CompleteForm(forms.Form):

@@ -36,16 +36,16 @@ def signed_in(view):
         request.customer, request.customer_session = session.customer, session
         page = request.resolver_match.url_name
         audit.record("customer.look", by=session.customer, subject=session.customer.public_id, clause="§1.2", page=page)
-        with translation.override(language(request, session.customer)):
+        with translation.override(language(request, session.customer.locale)):
             return view(request, *args, **kwargs)
 
     return guarded
 
 
-def language(request, customer):
-    """Return the language that was chosen on a page, else the one we write to the customer in."""
+def language(request, locale):
+    """Return the language that was chosen on a page, else the one that we write to the customer in."""
     chosen = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME)
-    return chosen if chosen in dict(settings.LANGUAGES) else customer.locale
+    return chosen if chosen in dict(settings.LANGUAGES) else locale
 
 
 def begin(request, customer, *, how):

@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from django.conf import settings
 from django.core.signing import BadSignature
 from django.shortcuts import render
 from django.utils import translation
@@ -11,6 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
 from consent.models import Channel, ConsentEvent, Purpose, Source
+from customers import my
 from mailings import letters, links
 from mailings.models import Message
 
@@ -25,7 +25,7 @@ def unsubscribe(request, token):
         message = Message.objects.select_related("customer", "purpose").get(public_id=public_id)
     except (BadSignature, ValueError, Message.DoesNotExist):
         return page(request, "mailings/unsubscribe_unknown.html", {}, status=404)
-    with translation.override(message.customer.locale):
+    with translation.override(my.language(request, message.customer.locale)):
         if request.method != "POST":
             return page(request, "mailings/unsubscribe.html", {"purpose": message.purpose})
         everything = request.POST.get("scope") == "all"
@@ -45,8 +45,8 @@ def leave(request, token):
     except ValueError:
         response = page(request, "mailings/leave_unknown.html", {}, status=404)
     else:
-        with translation.override(destination.language):
-            response = page(request, "mailings/leave.html", {"destination": destination, "company": settings.COMPANY})
+        with translation.override(my.language(request, destination.language)):
+            response = page(request, "mailings/leave.html", {"destination": destination})
     response["X-Robots-Tag"] = "noindex, nofollow"
     return response
 

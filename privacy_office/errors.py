@@ -2,6 +2,7 @@
 
 import logging
 
+from django.conf import settings
 from django.contrib import admin
 from django.http import HttpResponse
 from django.template.loader import render_to_string
@@ -17,7 +18,7 @@ def page(request, name, status):
     match = request.resolver_match
     layout = "admin/error.html" if match and "admin" in match.app_names else "error.html"
     with translation.override(translation.get_language_from_request(request)):  # it may have failed before the language was set
-        text = render_to_string(f"{name}.html", {"layout": layout, "site_header": admin.site.site_header})
+        text = render_to_string(f"{name}.html", {"layout": layout, "site_header": admin.site.site_header, "company": settings.COMPANY})
     return HttpResponse(text, status=status)
 
 

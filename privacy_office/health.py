@@ -31,7 +31,7 @@ asking = threading.Lock()
 def front(request):
     """The front door: who this is, and where staff go in."""
     policy = PolicyVersion.objects.published().exists()
-    return render(request, "front.html", {"company": settings.COMPANY, "demo": settings.DEMO, "policy": policy})
+    return render(request, "front.html", {"demo": settings.DEMO, "policy": policy})
 
 
 @never_cache

@@ -6,7 +6,6 @@ from allauth.mfa.webauthn.views import login_webauthn, reauthenticate_webauthn
 from django.contrib import admin
 from django.urls import include, path
 from django.views.decorators.cache import never_cache
-from django.views.i18n import set_language
 
 from privacy_office import health, metrics, views
 
@@ -36,7 +35,7 @@ urlpatterns = [
     path("admin/password_change/", views.ChangePassword.as_view()),
     path("admin/", admin.site.urls),
     path("staff/", include(sign_in)),
-    path("language/", set_language, name="set_language"),
+    path("language/", views.choose_language, name="set_language"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),

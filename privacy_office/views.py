@@ -18,13 +18,16 @@ from django.shortcuts import redirect, render
 from django.urls import reverse, reverse_lazy
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from django.views.generic.edit import FormView
+from django.views.i18n import set_language
 
 from privacy_office import accounts
 from privacy_office.forms import AddPasskeyForm, EnrolForm, PasswordForm
 from privacy_office.models import StaffNotice
 
+choose_language = csrf_exempt(set_language)  # pages by link have no cookie; all that a stranger's form gets is the other language
 confirmed = [never_cache, reauthentication_required(app="allauth.mfa")]
 
 

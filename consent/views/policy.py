@@ -38,7 +38,6 @@ def page(request, template, **context):
     """Render a page with the way to the same page in the other language; its links keep to the language that was asked for."""
     here = translation.get_language()
     context |= {
-        "company": settings.COMPANY,
         "languages": [(code, name, code == here) for code, name in settings.LANGUAGES],
         "keep": f"?{urlencode({'language': request.asked})}" if request.asked else "",
     }

@@ -2,7 +2,6 @@
 
 from functools import wraps
 
-from django.conf import settings
 from django.http import Http404, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -19,7 +18,7 @@ HISTORY = 50  # events that the page shows; all are in the file
 
 
 def keyed(view):
-    """Let in whoever has the address from a mail, as `request.customer`, in the language asked for, else the customer's."""
+    """Let in whoever has the address from a mail, as `request.customer`, in the language asked for or chosen, else the customer's."""
 
     @wraps(view)
     @csrf_exempt  # the address is the key, no cookie is read
@@ -29,7 +28,7 @@ def keyed(view):
         if customer is None:
             return render(request, "mailings/unsubscribe_unknown.html", status=404)
         request.customer, asked = customer, request.GET.get("language")
-        with translation.override(asked if asked in receipts.LANGUAGES else customer.locale):
+        with translation.override(asked if asked in receipts.LANGUAGES else my.language(request, customer.locale)):
             return view(request, token=token, **kwargs)
 
     return guarded
@@ -63,8 +62,6 @@ def choose(request, token=None):
         "outcome": outcome,
         "history": history,
         "records_url": _url("records", token),
-        "other_language": "vi" if translation.get_language() == "en" else "en",
-        "company": settings.COMPANY,
         **told,
     }
     return render(request, "consent/preferences.html", context)
@@ -87,7 +84,7 @@ def receipt(request, number, token=None, as_json=False):
     if as_json:
         return JsonResponse(told, json_dumps_params={"ensure_ascii": False, "indent": 2})
     pages = {"json_url": _url("receipt_json", token, number), "back_url": _url("preferences", token)}
-    return render(request, "consent/receipt.html", {"row": event, "receipt": told, "company": settings.COMPANY, **pages})
+    return render(request, "consent/receipt.html", {"row": event, "receipt": told, **pages})
 
 
 @require_safe

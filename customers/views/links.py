@@ -26,7 +26,7 @@ def by_link(use):
         def opened(request, token):
             try:
                 link = Link.find(token, use, lock=request.method == "POST")
-                with translation.override(my.language(request, link.customer)):
+                with translation.override(my.language(request, link.customer.locale)):
                     return view(request, link)
             except Link.Refused as refused:
                 return link_refused(request, refused)

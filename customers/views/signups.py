@@ -91,5 +91,5 @@ def confirm(request, link):
     row = row_of(link, SignUp)
     policy = PolicyVersion.objects.published().first()
     act = partial(signup.confirm, row, shown=request.POST.get("policy_number"), language=get_language(), link=link)
-    context = {"purposes": signup.offered(row.purposes).values(), "policy": policy, "newcomer": row.newcomer, "company": settings.COMPANY}
+    context = {"purposes": signup.offered(row.purposes).values(), "policy": policy, "newcomer": row.newcomer}
     return pressed(request, link, act, "customers/sign_up.html", **context)

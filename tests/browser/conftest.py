@@ -36,7 +36,10 @@ def site(office):  # noqa: F811
 
 @pytest.fixture
 def page(site):
-    """A page of a browser that reads English. Whatever it complains of, the content policy too, fails the test at its end."""
+    """A page of a browser that reads English. Whatever it complains of, the content policy too, fails the test at its end.
+
+    So does every request to another host, and every cookie but those of a session and of the chosen language.
+    """
     if not CHROMIUM.exists():
         (pytest.fail if os.environ.get("CI") else pytest.skip)("no Chromium: apt-get install chromium")
     complaints = []
@@ -44,9 +47,13 @@ def page(site):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
         page = browser.new_page(base_url=site.env["BASE_URL"], locale="en-GB")
         page.on("console", lambda m: complaints.append(f"{page.url}: {m.text}") if m.type in ("error", "warning") else None)
+        ours = (f"{site.env['BASE_URL']}/", "data:", "blob:", "file:", "about:")
+        page.on("request", lambda request: None if request.url.startswith(ours) else complaints.append(f"asked elsewhere: {request.url}"))
         page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
         page.on("response", lambda response: complaints.append(f"{response.status} {response.url}") if response.status >= 400 else None)
         yield page
+        cookies = {cookie["name"] for cookie in page.context.cookies()}
+        complaints += [f"a cookie of its own: {name}" for name in cookies - {"session", "csrf", "language", "my"}]
         browser.close()
     assert not complaints
 

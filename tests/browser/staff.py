@@ -25,7 +25,7 @@ def give_password(page, name, password):
     page.goto("/admin/")
     page.fill("#id_login", name)
     page.fill("#id_password", password)
-    go(page, "form >> nth=0 >> button")
+    go(page, "main form >> nth=0 >> button")
 
 
 def sign_in(page, name, password, new=LONG, look=lambda: None):
@@ -40,13 +40,13 @@ def sign_in(page, name, password, new=LONG, look=lambda: None):
     page.fill("#id_old_password", password)
     page.fill("#id_new_password1", new)
     page.fill("#id_new_password2", new)
-    go(page, "form >> nth=0 >> button")
+    go(page, "main form >> nth=0 >> button")
     page.goto("/admin/audit/entry/")
     assert page.url.endswith("/staff/security/authenticator/"), "nothing else is to be had before"
     look()
     secret = page.inner_text(".key").replace(" ", "")
     page.fill("#id_code", code(secret))
-    go(page, "form >> nth=0 >> button")
+    go(page, "main form >> nth=0 >> button")
     look()
     codes = page.locator(".codes code").all_inner_texts()
     go(page, "text=I have noted them")

@@ -7,8 +7,12 @@ from tests.browser import checks
 pytestmark = pytest.mark.browser
 
 
-def test_the_front_door_has_no_error(look):
+def test_the_front_door_has_no_error(page, look):
     look.at("/", "front")
+    assert not page.context.cookies()
+    page.click("form.language button")
+    page.wait_for_selector("html[lang=vi]")
+    assert [cookie["name"] for cookie in page.context.cookies()] == ["language"]
 
 
 ONE = """Our privacy policy

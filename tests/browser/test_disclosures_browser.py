@@ -32,7 +32,7 @@ def look_at_staff(page, name):
 def come_back(page, name, secret, step):
     give_password(page, name, LONG)
     page.fill("#id_code", code(secret, step))
-    go(page, "form >> nth=0 >> button")
+    go(page, "main form >> nth=0 >> button")
 
 
 def test_an_urgent_request_of_an_authority_is_answered_by_two_people_within_its_clock(site, page, look):

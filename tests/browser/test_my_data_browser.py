@@ -88,6 +88,19 @@ def test_the_language_is_changed_by_a_button_and_everybody_else_signed_out_from_
     page.wait_for_url("**/my/sign-in/")
 
 
+def test_on_a_phone_the_navigation_is_one_line_until_it_is_opened_and_on_paper_it_is_gone(site, page):
+    cookie = shell(site, MAKE.format(language="en")).split()[0]
+    page.context.add_cookies([{"name": "my", "value": cookie, "url": site.env["BASE_URL"]}])
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto("/my/")
+    assert page.locator("nav:visible").count() == 0 and page.locator("h1").bounding_box()["y"] < 200
+    page.click("summary >> text=Menu")
+    go(page, "details nav >> text=Corrections")
+    assert page.url.endswith("/my/corrections/") and page.locator("details[open]").count() == 0
+    page.emulate_media(media="print")
+    assert page.locator("nav:visible, summary:visible, button:visible").count() == 0 and page.locator("h1:visible").count() == 1
+
+
 def test_a_browser_that_opens_every_link_and_runs_every_script_changes_nothing(site, page):
     addresses = json.loads(shell(site, LINKS))
     before = json.loads(shell(site, DIGEST))

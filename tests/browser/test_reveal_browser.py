@@ -125,7 +125,7 @@ def test_access_data_needs_a_second_person(site, page):
     go(page, "#logout-form button")
     give_password(page, "clara", LONG)
     page.fill("#id_code", code(secret, 1))
-    go(page, "form >> nth=0 >> button")
+    go(page, "main form >> nth=0 >> button")
     page.goto(service)
     look(page, "to-open")
     go(page, "section a:has-text('Open')")

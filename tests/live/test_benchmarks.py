@@ -14,6 +14,7 @@ SMALL = {
     "consent": "--customers 200 --seconds 2",
     "gate": "--customers 1000 --consents 3000 --decisions 2000",
     "import": "--rows 100 --few 50",
+    "lighthouse": "--pages front --tries 1",
     "mail": "--messages 100",
     "rotate": "--customers 20",
 }

@@ -1,4 +1,4 @@
-"""Fills an empty office with 1,000 invented customers and sends them what is due. Refused where customers are real."""
+"""Fills an empty office with 1,000 invented customers, some of whom have a story, and sends what is due. Refused where others are."""
 
 import json
 import random
@@ -17,7 +17,9 @@ from django.utils import timezone
 from audit.models import actor
 from consent import gate
 from consent.models import Channel, ConsentEvent, Event, PolicyVersion, Purpose, Source
-from customers.models import Customer, EmailHold, Evidence, Service
+from customers.models import Customer, Evidence, Service
+from mailings.models import Campaign
+from privacy_office import demo
 from privacy_office.models import Staff
 
 CUSTOMERS = 1000
@@ -29,11 +31,32 @@ PRODUCTS = [("Máy chủ ảo", ["VPS 2", "VPS 4", "VPS 8"]), ("Lưu trữ", ["1
 STAFF = {"clerk": "clerk", "marketer": "marketer", "approver": "approver", "officer": "officer", "auditor": "auditor"}
 
 POLICY_FILE = settings.BASE_DIR.parent / "shared" / "policy" / "privacy_policy.vi.txt"
-POLICY_TEXT = """Chính sách bảo mật (bản minh họa)
+POLICY = {
+    "vi": """Chính sách bảo mật (bản minh họa)
 
-Chúng tôi chỉ dùng thông tin của quý khách cho những việc quý khách đã đồng ý, giữ thông tin đó ở dạng mã hóa,
-và ngừng gửi thư ngay khi quý khách từ chối. Chúng tôi không mua bán thông tin của quý khách.
-"""
+1. Chúng tôi dùng thông tin để làm gì
+
+Chúng tôi chỉ dùng thông tin của quý khách cho những việc quý khách đã đồng ý, và ngừng gửi thư ngay khi quý khách từ chối.
+{change}
+2. Chúng tôi giữ thông tin ra sao
+
+Thông tin được giữ ở dạng mã hóa. Chúng tôi không mua bán thông tin của quý khách.
+""",
+    "en": """Privacy policy (an example)
+
+1. What we use your data for
+
+We use your data only for what you agreed to, and stop writing to you at once when you refuse.
+{change}
+2. How we keep it
+
+Your data is kept encrypted. We never buy or sell it.
+""",
+}
+CHANGE = {
+    "vi": "\nKhảo sát từ nay do chính chúng tôi thực hiện và không kèm quảng cáo.\n",
+    "en": "\nSurveys are from now on our own, and carry no advertising.\n",
+}
 PROMOTION = """Kính gửi {full_name},
 
 **Tháng này giảm 20 %** cho mọi gói lưu trữ đăng ký mới.
@@ -55,59 +78,73 @@ class Command(BaseCommand):
         if Customer.objects.exclude(ref__startswith="DEMO-").exists():
             self.stdout.write("This office has customers of its own: no demo.")
             return
+        passwords = ""
         if not Customer.objects.exists():
             with transaction.atomic():
-                self.load_policy()
-                self.hire()
+                self.publish_policy()
+                passwords = self.hire()
                 self.enrol(random.Random(1))
+                demo.live()
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE")
             self.stdout.write(f"{CUSTOMERS} invented customers are here.")
-        if settings.EMAIL_HOST in ("127.0.0.1", "localhost"):
-            self.send()
-        else:
-            self.stdout.write("EMAIL_URL names a mail server elsewhere: the demo sends nothing to it.")
+        try:
+            if settings.EMAIL_HOST in ("127.0.0.1", "localhost"):
+                self.send()
+            else:
+                self.stdout.write("EMAIL_URL names a mail server elsewhere: the demo sends nothing to it.")
+        finally:
+            if passwords:  # last, where they are found
+                self.stdout.write(f"One-time passwords, each to be changed at the first sign-in:\n{passwords}")
 
-    def load_policy(self):
+    def publish_policy(self):
+        """Publish two versions, of which the second asks anew who agreed to surveys."""
         if PolicyVersion.objects.exists():
             return
-        with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
-            file.write(POLICY_TEXT)
-            file.flush()
-            text = POLICY_FILE if POLICY_FILE.exists() else file.name
-            call_command("load_policy", text, number=1, language="vi", publish=True, stdout=StringIO())
+        real = {"vi": POLICY_FILE.read_text(encoding="utf-8-sig")} if POLICY_FILE.exists() else None
+        self.publish(1, {language: text.format(change="") for language, text in POLICY.items()})
+        changed = real or {language: text.format(change=CHANGE[language]) for language, text in POLICY.items()}
+        self.publish(2, changed, severity="major", changes=["surveys"])
+
+    def publish(self, number, texts, **severity):
+        for language, text in texts.items():
+            with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                last = {"publish": True} if language == list(texts)[-1] else {}
+                call_command("load_policy", file.name, number=number, language=language, stdout=StringIO(), **last, **severity)
 
     def hire(self):
-        """Make one person of each role, so that each can be tried."""
-        self.stdout.write("One-time passwords, each to be changed at the first sign-in:")
+        """Make one person of each role, so that each can be tried; return their one-time passwords, a line each."""
+        said = StringIO()
         for username, role in STAFF.items():
             if not Staff.objects.filter(username=username).exists():
-                call_command("create_staff", username, role=[role], stdout=self.stdout)
+                call_command("create_staff", username, role=[role], stdout=said)
+        return said.getvalue()
 
     def enrol(self, rng):
         now, today = timezone.now(), timezone.localdate()
         customers = [self.customer(rng, number, today) for number in range(1, CUSTOMERS + 1)]
         Customer.objects.enrol(customers, by=None, source="demo")
         Service.objects.enrol([s for c in customers for s in self.services(rng, c, today)], by=None, source="demo")
-        policy, purposes = PolicyVersion.objects.published().first(), list(Purpose.objects.filter(legal_basis="consent"))
-        events = [e for c in customers for e in self.consents(rng, c, purposes, policy, now)]
+        policy, purposes = PolicyVersion.objects.published().last(), list(Purpose.objects.filter(legal_basis="consent"))
+        events = [e for number, c in enumerate(customers, 1) for e in self.consents(rng, number, c, purposes, policy, now)]
         Evidence.objects.bulk_create([e.evidence for e in events if e.evidence])
         ConsentEvent.objects.record(events, by=None)
-        for customer in rng.sample(customers, 5):
-            EmailHold.place(customer, by=None, reason="Ba lần yêu cầu đổi địa chỉ trong một ngày")
 
     def customer(self, rng, number, today):
-        ended = rng.random() < 0.06
+        ended, state = rng.random() < 0.06, rng.choices(["verified", "unverified", "bouncing"], [92, 5, 3])[0]
+        told = number <= demo.CAST
         return Customer(
             ref=f"DEMO-{number:04d}",
             full_name=f"{rng.choice(FAMILIES)} {rng.choice(MIDDLES)} {rng.choice(GIVEN)}",
-            email=f"khach{number:04d}@example.{rng.choice(['com', 'net', 'org'])}",
-            phone=f"+8490{rng.randrange(10**7):07d}" if rng.random() < 0.9 else None,
+            email=f"khach{number:04d}@example.{'com' if told else rng.choice(['com', 'net', 'org'])}",
+            phone=f"+8490{rng.randrange(10**7):07d}" if told or rng.random() < 0.9 else None,
             address=f"{rng.randrange(1, 300)} {rng.choice(STREETS)}, {rng.choice(['Hà Nội', 'Đà Nẵng', 'TP. Hồ Chí Minh'])}",
             locale=rng.choices(["vi", "en"], [9, 1])[0],
-            association="ended" if ended else "active",
-            association_ended_on=today - timedelta(days=rng.randrange(1, 400)) if ended else None,
-            email_state=rng.choices(["verified", "unverified", "bouncing"], [92, 5, 3])[0],
+            association="ended" if ended and not told else "active",
+            association_ended_on=today - timedelta(days=rng.randrange(1, 400)) if ended and not told else None,
+            email_state="verified" if told else state,
         )
 
     def services(self, rng, customer, today):
@@ -120,21 +157,26 @@ class Command(BaseCommand):
                 access_secret=f"{rng.randrange(16**12):012x}",
             )  # fmt: skip
 
-    def consents(self, rng, customer, purposes, policy, now):
+    def consents(self, rng, number, customer, purposes, policy, now):
+        """Yield what a customer said in the earlier system, which the first policy was shown in."""
         for purpose in purposes:
-            at, said = now - timedelta(days=rng.randrange(30, 300)), rng.choices(["", "g", "gw", "r"], [4, 5, 2, 1])[0]
-            for letter in said:
-                event = {"g": Event.GIVEN, "w": Event.WITHDRAWN, "r": Event.REFUSED}[letter]
-                source = Source.SIGNUP_FORM if letter == "g" else Source.PHONE_CALL
+            said = demo.said_by(number, purpose) if number <= demo.CAST else self.at_random(rng)
+            for days, event, source in said:
                 yield ConsentEvent(
-                    customer=customer, purpose=purpose, channel=Channel.EMAIL, event=event, at=at, source=source, policy_version=policy,
-                    shown_digest=policy.shown_digest(customer.locale), by=actor(None),
+                    customer=customer, purpose=purpose, channel=Channel.EMAIL, event=event, at=now - timedelta(days=days), source=source,
+                    policy_version=policy, shown_digest=policy.shown_digest(customer.locale), by=actor(None),
                     evidence=Evidence(customer=customer, text=f"phiếu {rng.randrange(10**6)}"),
                 )  # fmt: skip
-                at += timedelta(days=rng.randrange(1, 29))
+
+    def at_random(self, rng):
+        days, said = rng.randrange(30, 300), rng.choices(["", "g", "gw", "r"], [4, 5, 2, 1])[0]
+        for letter in said:
+            event = {"g": Event.GIVEN, "w": Event.WITHDRAWN, "r": Event.REFUSED}[letter]
+            yield days, event, Source.SIGNUP_FORM if letter == "g" else Source.PHONE_CALL
+            days -= rng.randrange(1, 29)
 
     def send(self):
-        """Send the renewal notices that are due and one promotion; print who got what, and who did not and why."""
+        """Send the renewal notices that are due and one promotion, and half of a second; print who got what, and who did not and why."""
         self.report("Renewal notices", "send_renewals", wait=True)
         with tempfile.TemporaryDirectory() as folder:
             body = Path(folder) / "body.md"
@@ -143,6 +185,9 @@ class Command(BaseCommand):
                 "One promotion", "send_campaign", purpose="promotions", subject="Giảm 20 % cho gói lưu trữ mới", body=body,
                 created_by="marketer", approved_by="approver", wait=True,
             )  # fmt: skip
+        if not Campaign.objects.filter(purpose__code="product_news").exists():
+            demo.half_way()
+            demo.come_in(Campaign.objects.get(purpose__code="promotions"))
         counts = Counter(decision.reason for _, decision in gate.audience("promotions", Channel.EMAIL))
         self.stdout.write("Asked again now, the gate says of promotions:")
         for reason, number in counts.most_common():
