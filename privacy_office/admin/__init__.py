@@ -6,6 +6,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from privacy_office.admin.acts import Act, refusal
+from privacy_office.admin.filters import Choice, Coming, Happened, Lately, Mine
 from privacy_office.admin.history import TrackedAdmin
 from privacy_office.admin.lists import EstimatedPaginator, sealed_search
 from privacy_office.admin.masks import EMPTY, MASK, encrypted, masked
@@ -16,7 +17,12 @@ __all__ = [
     "EMPTY",
     "MASK",
     "Act",
+    "Choice",
+    "Coming",
     "EstimatedPaginator",
+    "Happened",
+    "Lately",
+    "Mine",
     "OfficeAdmin",
     "ReadOnlyAdmin",
     "StaffAdmin",

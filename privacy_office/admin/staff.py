@@ -60,7 +60,7 @@ class StaffAdmin(OfficeAdmin):
     """Accounts and roles. Passwords are drawn, never typed by another; nobody changes their own account."""
 
     list_display = ["username", "roles", "is_active", "last_login"]
-    list_filter = ["is_active"]
+    list_filter = ["is_active", "groups"]
     ordering = ["username"]
     acts = [NewPassword, EndSessions, ResetFactor]
 
