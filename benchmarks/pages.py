@@ -161,13 +161,18 @@ def queries(look):
 
 
 def milliseconds(look, looks):
-    """Return the median of the server's time, and what 95 of 100 looks stay under."""
-    times = []
+    """Return the median of the server's time, what 95 of 100 looks stay under, and how much of a look is this process's own work."""
+    times, cpu = [], time.process_time()
     for _ in range(looks):
         start = time.perf_counter()
         look()
         times.append((time.perf_counter() - start) * 1000)
-    return round(statistics.median(times), 1), round(sorted(times)[len(times) * 95 // 100], 1)
+    told = {
+        "ms": statistics.median(times),
+        "p95": sorted(times)[len(times) * 95 // 100],
+        "cpu_ms": (time.process_time() - cpu) / looks * 1000,
+    }
+    return {name: round(value, 1) for name, value in told.items()}
 
 
 def main():
@@ -185,8 +190,10 @@ def main():
         office.fill(options.customers)
         after = {name: queries(look) for name, look in pages.items()}
         measured = {name: milliseconds(look, options.looks) for name, look in pages.items()}
-    result = {name: {"ms": ms, "p95": most, "queries": after[name]} for name, (ms, most) in measured.items()}
-    reached = {name: result[name]["ms"] <= GOALS[name] for name in GOALS} | {"queries_constant": before == after}
+    result = {name: {**told, "queries": after[name]} for name, told in measured.items()}
+    reached = {name: result[name]["ms"] <= GOALS[name] for name in GOALS} | {
+        "queries_constant": all(after[name] <= before[name] for name in after)
+    }
     print(
         json.dumps({"benchmark": "pages", "customers": options.customers, "events": 10 * options.customers, **result, "reached": reached})
     )

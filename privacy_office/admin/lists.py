@@ -76,7 +76,7 @@ class OfficeList(ChangeList):
     def chosen(self):
         """The filter as it stands, as a query, where it is one that may be kept."""
         chosen = saved.asked(self)
-        return saved.as_query(chosen) if chosen <= saved.offered(self) else ""
+        return saved.as_query(chosen) if chosen and chosen <= saved.offered(self) else ""
 
     @functools.cached_property
     def kept(self):

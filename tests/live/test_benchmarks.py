@@ -15,6 +15,7 @@ SMALL = {
     "gate": "--customers 1000 --consents 3000 --decisions 2000",
     "import": "--rows 100 --few 50",
     "mail": "--messages 100",
+    "pages": "--customers 200 --few 100 --looks 3",
     "rotate": "--customers 20",
 }
 
