@@ -9,12 +9,14 @@ from django.utils.translation import gettext_lazy as _
 
 from audit import sealing
 from audit.models import Checkpoint, Entry, Verification
-from privacy_office.admin import ReadOnlyAdmin
+from privacy_office.admin import Lately, ReadOnlyAdmin
 
 
 @admin.register(Entry)
 class EntryAdmin(ReadOnlyAdmin):
     list_display = ["id", "at", "actor", "action", "object", "subject", "clause"]
+    when_empty = _("Nothing was done yet. Every act leaves an entry here by itself.")
+    list_filter = [("at", Lately)]
     fields = ["at", "actor", "action", "object", "subject", "clause", "detail", "kept", "commitment", "checkpoint"]
     readonly_fields = ["checkpoint"]
     search_fields = ["subject"]  # shows the box; what it takes stands below
@@ -43,6 +45,7 @@ class EntryAdmin(ReadOnlyAdmin):
 @admin.register(Checkpoint)
 class CheckpointAdmin(ReadOnlyAdmin):
     list_display = ["number", "at", "size", "short_root"]
+    when_empty = _("Nothing was sealed yet. A worker seals new entries every half minute, or ./manage.py seal_audit.")
     fields = ["number", "at", "size", "root", "previous", "key", "signature"]
 
     def get_queryset(self, request):
@@ -60,6 +63,7 @@ class CheckpointAdmin(ReadOnlyAdmin):
 @admin.register(Verification)
 class VerificationAdmin(ReadOnlyAdmin):
     list_display = ["at", "result", "entries", "checkpoints", "rows", "seconds"]
+    when_empty = _("The trail was not verified yet. That happens every night, or by ./manage.py verify_audit.")
     fields = ["at", "result", "entries", "checkpoints", "rows", "seconds", "found"]
     readonly_fields = ["result", "found"]
 

@@ -29,7 +29,7 @@ from consent.models import (
     Source,
     Suppression,
 )
-from privacy_office.admin import EMPTY, Act, ReadOnlyAdmin, TrackedAdmin, clauses
+from privacy_office.admin import EMPTY, Act, Happened, Lately, ReadOnlyAdmin, TrackedAdmin, clauses
 from privacy_office.uploads import ScanField
 
 # What each rule of the gate asks, in the order of the rules.
@@ -190,6 +190,7 @@ class AskContact(Act):
 @admin.register(Purpose)
 class PurposeAdmin(TrackedAdmin):
     list_display = ["code", "title", "clause", "legal_basis", "kind"]
+    list_filter = ["legal_basis", "kind"]
     fields = [
         "code", "title_vi", "title_en", "meaning_vi", "meaning_en", "frequency_vi", "frequency_en",
         "clause", "legal_basis", "kind", "channels", "fields", "while_associated", "retention_days",
@@ -243,7 +244,9 @@ class Publish(Act):
 @admin.register(PolicyVersion)
 class PolicyVersionAdmin(TrackedAdmin):
     list_display = ["number", "severity", "published_at", "drafted_by", "published_by"]
+    when_empty = _("There is no policy yet. Add the first version, and have a colleague publish it.")
     list_select_related = ["drafted_by", "published_by"]
+    list_filter = ["severity", ("published_at", Happened)]
     fields = [
         "number", "severity", "changes", "summary_vi", "summary_en", "text_vi", "text_en",
         "drafted_by", "published_by", "published_at", "digest", "announced",
@@ -314,8 +317,9 @@ class PolicyVersionAdmin(TrackedAdmin):
 @admin.register(Acknowledgement)
 class AcknowledgementAdmin(ReadOnlyAdmin):
     list_display = ["id", "customer", "policy_version", "at", "source", "by"]
+    when_empty = _("Nobody has taken note of a version yet. Customers do so on their page, staff write it down on the customer's.")
     list_select_related = ["customer", "policy_version"]
-    list_filter = ["source", "policy_version"]
+    list_filter = ["source", "policy_version", ("at", Lately)]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
     fields = ["customer", "policy_version", "at", "recorded_at", "source", "shown_digest", "evidence", "by"]
@@ -359,6 +363,9 @@ class LedgerAdmin(ReadOnlyAdmin):
 class ConsentStateAdmin(LedgerAdmin):
     document = "record"
     list_display = ["customer", "purpose", "channel", "state", "at", "policy_version"]
+    when_empty = _(
+        "Nobody has said anything yet. Customers choose on their page; what they say otherwise is written down on the customer's."
+    )
     list_select_related = ["customer", "purpose", "policy_version"]
     list_filter = ["state", "channel", "purpose"]
     fields = ["customer", "purpose", "channel", "state", "at", "event", "policy_version", "documents"]
@@ -378,7 +385,10 @@ class ConsentStateAdmin(LedgerAdmin):
 class ConsentEventAdmin(LedgerAdmin):
     document = "receipt"
     list_display = ["id", "customer", "purpose", "channel", "event", "at", "source", "by"]
-    list_filter = ["event", "channel", "source", "purpose"]
+    when_empty = _(
+        "Nobody has said anything yet. Customers choose on their page; what they say otherwise is written down on the customer's."
+    )
+    list_filter = ["event", "channel", "source", "purpose", ("recorded_at", Lately)]
     fields = [
         "customer", "purpose", "channel", "event", "at", "recorded_at", "source", "policy_version", "shown_digest", "evidence", "by",
         "documents",
@@ -405,8 +415,9 @@ class MakeContact(Act):
 @admin.register(Approach)
 class ApproachAdmin(ReadOnlyAdmin):
     list_display = ["id", "customer", "purpose", "channel", "answer", "asked_at", "asked_by", "made_at"]
+    when_empty = _("Nobody was to be called or sent an SMS yet. Ask before a contact, on the customer's page.")
     list_select_related = ["customer", "purpose", "asked_by"]
-    list_filter = ["channel", "allowed", "purpose"]
+    list_filter = ["channel", "allowed", "purpose", ("made_at", Happened), ("asked_at", Lately)]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
     fields = [
@@ -424,6 +435,7 @@ class ApproachAdmin(ReadOnlyAdmin):
 @admin.register(Suppression)
 class SuppressionAdmin(ReadOnlyAdmin):
     list_display = ["id", "purpose", "channel", "since", "lifted_at"]
+    when_empty = _("No address has said no yet. A refusal is kept here by itself, also after an erasure.")
     list_select_related = ["purpose"]
-    list_filter = ["channel", "purpose"]
+    list_filter = ["channel", "purpose", ("lifted_at", Happened)]
     fields = ["purpose", "channel", "since", "lifted_at"]

@@ -55,7 +55,23 @@ from customers.models.addresses import ask_verification
 from customers.models.corrections import LONGEST
 from customers.models.reveals import REVEAL_LASTS
 from mailings.models import Message
-from privacy_office.admin import EMPTY, MASK, Act, ReadOnlyAdmin, TrackedAdmin, encrypted, masked, refusal, sealed_search
+from privacy_office.admin import (
+    EMPTY,
+    MASK,
+    Act,
+    Choice,
+    Coming,
+    EstimatedPaginator,
+    Happened,
+    Lately,
+    Mine,
+    ReadOnlyAdmin,
+    TrackedAdmin,
+    encrypted,
+    masked,
+    refusal,
+    sealed_search,
+)
 from privacy_office.fields import UndecryptableValue
 from privacy_office.uploads import ScanField, download
 
@@ -699,11 +715,50 @@ def with_link(field, ask, live):
     return column
 
 
+class OnHold(Choice):
+    title, parameter_name = _("on hold"), "on_hold"
+
+    def lookups(self, request, model_admin):
+        return [("yes", _("yes"))]
+
+    def chosen(self, rows, value, member):
+        return rows.filter(pk__in=EmailHold.objects.open().values("customer"))
+
+
+class Due(Choice):
+    """What is open, by the date that comes next."""
+
+    title, parameter_name = _("due"), "due"
+
+    def lookups(self, request, model_admin):
+        return [("late", _("late")), ("week", _("in 7 days"))]
+
+    def chosen(self, rows, value, member):
+        today = timezone.localdate()
+        return rows.late(today) if value == "late" else rows.due_within(today, 7)
+
+
+class Taken(Mine):
+    title, field = _("taken by"), "taken_by"
+
+
 @admin.register(Customer)
 class CustomerAdmin(RevealableAdmin, TrackedAdmin):
     change_form_template = None  # its own, which includes the other
     list_display = ["ref", "association", "email_state", "locale", "restricted", "on_hold"]
-    list_filter = ["association", "email_state", "locale"]
+    export_display = [
+        "ref",
+        "public_id",
+        "association",
+        "association_ended_on",
+        "locale",
+        "email_state",
+        "on_hold",
+        "restricted_at",
+        "erased_at",
+    ]
+    when_empty = _("There are no customers yet. They come by ./manage.py import_customers, or sign up on the company's site.")
+    list_filter = ["association", "email_state", "locale", OnHold, ("restricted_at", Happened), ("erased_at", Happened)]
     search_fields = ["ref"]  # shows the box; `matching` says what it takes
     search_help_text = _(
         "A customer number, a whole e-mail address, a phone in any spelling or its last four digits, or words of the name."
@@ -764,11 +819,13 @@ class CustomerAdmin(RevealableAdmin, TrackedAdmin):
 def consents(customer):
     """Return a ConsentState for each purpose that needs consent and each of its channels, 'unknown' where nothing was said."""
     said = {(state.purpose_id, state.channel): state for state in customer.consent_states.select_related("policy_version")}
-    return [
-        said.get((purpose.pk, channel)) or ConsentState(customer=customer, purpose=purpose, channel=channel)
-        for purpose in Purpose.objects.filter(legal_basis=Purpose.LegalBasis.CONSENT)
-        for channel in purpose.channels
+    asked = [
+        (purpose, channel) for purpose in Purpose.objects.filter(legal_basis=Purpose.LegalBasis.CONSENT) for channel in purpose.channels
     ]
+    rows = [said.get((purpose.pk, channel)) or ConsentState(customer=customer, channel=channel) for purpose, channel in asked]
+    for row, (purpose, _channel) in zip(rows, asked, strict=True):
+        row.purpose = purpose
+    return rows
 
 
 class Question(forms.Form):
@@ -812,7 +869,9 @@ def answers(customer):
 class ServiceAdmin(RevealableAdmin, TrackedAdmin):
     acts = [AskCredential]
     list_display = ["product", "plan", "customer", "started_on", "expires_on"]
+    when_empty = _("There are no services yet. They come with ./manage.py import_customers --services FILE.")
     list_select_related = ["customer"]
+    list_filter = [("expires_on", Coming)]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
     fields = ["customer", "product", "plan", "started_on", "expires_on", "access_username", "access_secret"]
@@ -821,7 +880,10 @@ class ServiceAdmin(RevealableAdmin, TrackedAdmin):
 @admin.register(EmailHold)
 class EmailHoldAdmin(ReadOnlyAdmin, TrackedAdmin):
     list_display = ["id", "customer", "reason", "placed_at", "placed_by", "released_at", "released_by"]
+    export_display = ["id", "customer", "rule", "placed_at", "placed_by", "released_at", "released_by"]
+    when_empty = _("No address was ever on hold. A hold is placed on a customer's page, or by a rule.")
     list_select_related = ["customer", "placed_by", "released_by"]
+    list_filter = [("released_at", Happened)]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
     fields = ["customer", "reason", "rule", "placed_at", "placed_by", "released_at", "released_by", "contact"]
@@ -836,8 +898,9 @@ class HoldRuleAdmin(TrackedAdmin):
 @admin.register(EmailChange)
 class EmailChangeAdmin(ReadOnlyAdmin):
     list_display = ["id", "customer", "state", "asked_at", "applied_at", "objected_at"]
+    when_empty = _("Nobody has asked for another address yet. Customers do so on their page, staff on the customer's.")
     list_select_related = ["customer"]
-    list_filter = ["state"]
+    list_filter = ["state", ("asked_at", Lately)]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
     fields = [
@@ -848,8 +911,9 @@ class EmailChangeAdmin(ReadOnlyAdmin):
 @admin.register(Anomaly)
 class AnomalyAdmin(ReadOnlyAdmin):
     list_display = ["id", "customer", "kind", "at"]
+    when_empty = _("There were no signs of fraud. They are written down by themselves, or on a customer's page.")
     list_select_related = ["customer"]
-    list_filter = ["kind"]
+    list_filter = ["kind", ("at", Lately)]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
     fields = ["customer", "kind", "at"]
@@ -858,8 +922,9 @@ class AnomalyAdmin(ReadOnlyAdmin):
 @admin.register(Contact)
 class ContactAdmin(RevealableAdmin, TrackedAdmin):
     list_display = ["id", "customer", "channel", "at", "by"]
+    when_empty = _("No contact was written down yet. That is done on a customer's page.")
     list_select_related = ["customer", "by"]
-    list_filter = ["channel"]
+    list_filter = ["channel", ("at", Lately)]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
     fields = ["customer", "channel", "at", "note", "by"]
@@ -868,7 +933,9 @@ class ContactAdmin(RevealableAdmin, TrackedAdmin):
 @admin.register(Evidence)
 class EvidenceAdmin(RevealableAdmin):
     list_display = ["id", "customer", "added_at"]
+    when_empty = _("There is no evidence yet. It comes with what a customer said: write that down on the customer's page.")
     list_select_related = ["customer"]
+    list_filter = [("added_at", Lately)]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
     fields = ["customer", "text", "attachment", "added_at"]
@@ -877,8 +944,9 @@ class EvidenceAdmin(RevealableAdmin):
 @admin.register(Attachment)
 class AttachmentAdmin(RevealableAdmin):
     list_display = ["id", "customer", "kind", "size", "added_at", "added_by"]
+    when_empty = _("There are no files yet. They come with corrections, answers and written consents.")
     list_select_related = ["customer", "added_by"]
-    list_filter = ["kind"]
+    list_filter = ["kind", ("added_at", Lately)]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
     fields = ["customer", "kind", "size", "content", "added_at", "added_by"]
@@ -893,8 +961,9 @@ class CorrectionAdmin(RevealableAdmin, TrackedAdmin):
 
     change_form_template = "admin/customers/correction/change_form.html"
     list_display = ["id", "standing", "customer", "field", "proposed_at", "due", "proposer"]
+    when_empty = _("Nobody has asked for a correction yet. Customers propose one on their page, staff on the customer's.")
     list_select_related = ["customer", "proposed_by"]
-    list_filter = ["state", "field"]
+    list_filter = ["state", Due, "field"]
     ordering = [F("decided_at").desc(nulls_first=True), "pk"]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
@@ -959,7 +1028,9 @@ class CorrectionAdmin(RevealableAdmin, TrackedAdmin):
 @admin.register(InformationRequest)
 class InformationRequestAdmin(RevealableAdmin, TrackedAdmin):
     list_display = ["id", "customer", "ticket", "asked_at", "asked_by", "answered_at", "expires_at"]
+    when_empty = _("No customer was asked for anything yet. Ask on the customer's page.")
     list_select_related = ["customer", "asked_by"]
+    list_filter = [("answered_at", Happened), ("withdrawn_at", Happened), ("asked_at", Lately)]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
     fields = [
@@ -982,8 +1053,9 @@ class SupportRequestAdmin(RevealableAdmin, TrackedAdmin):
     """The queue of mails that a person has to read: what is open stands first, the oldest at the top."""
 
     list_display = ["id", "state", "customer", "received_at", "taken_by"]
+    when_empty = _("No mail waits for a person. Mails to the office's mailbox come in by themselves.")
     list_select_related = ["customer", "taken_by"]
-    list_filter = ["state"]
+    list_filter = ["state", Taken, ("received_at", Lately)]
     ordering = [F("closed_at").desc(nulls_first=True), "received_at", "id"]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
@@ -1003,8 +1075,9 @@ class RevealAdmin(ReadOnlyAdmin, TrackedAdmin):
     """Who saw what, and why; never the values, but on the page of the one that is open, for who asked. Clerks see what concerns them."""
 
     list_display = ["id", "state", "customer", "field", "reason", "case", "by", "asked_at"]
+    when_empty = _("Nobody has looked at a value yet. Reveal one on a customer's page.")
     list_select_related = ["customer", "by"]
-    list_filter = ["field", "reason", "alarmed"]
+    list_filter = ["field", "reason", "alarmed", ("asked_at", Lately)]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
     acts = [ApproveReveal, OpenReveal]
@@ -1091,8 +1164,11 @@ class RightsRequestAdmin(RevealableAdmin, TrackedAdmin):
 
     change_form_template = None  # its own, which includes the other
     list_display = ["id", "due", "kind", "state", "customer", "received_at", "source"]
+    when_empty = _(
+        "There are no requests yet. Customers write on their page; what comes by phone or letter is written down on the customer's."
+    )
     list_select_related = ["customer"]
-    list_filter = ["state", "kind"]
+    list_filter = ["state", Due, "kind", "source"]
     ordering = [F("due_on").asc(nulls_last=True), "-id"]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
@@ -1132,6 +1208,7 @@ class DeadlineRuleAdmin(TrackedAdmin):
 @admin.register(Holiday)
 class HolidayAdmin(TrackedAdmin):
     list_display = ["day", "name", "worked", "source"]
+    when_empty = _("No day differs from the calendar. Add a holiday that was announced, or a day that is worked.")
     fields = ["day", "name", "worked", "source"]
 
     def save_model(self, request, obj, form, change):
@@ -1157,7 +1234,10 @@ class LiftLegalHold(Act):
 @admin.register(LegalHold)
 class LegalHoldAdmin(ReadOnlyAdmin, TrackedAdmin):
     list_display = ["id", "customer", "reason", "placed_at", "placed_by", "lifted_at", "lifted_by"]
+    export_display = ["id", "customer", "placed_at", "placed_by", "lifted_at", "lifted_by"]
+    when_empty = _("No data has to be kept for a dispute. A legal hold is placed on a customer's page.")
     list_select_related = ["customer", "placed_by", "lifted_by"]
+    list_filter = [("lifted_at", Happened)]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
     fields = ["customer", "reason", "placed_at", "placed_by", "lifted_at", "lifted_by"]
@@ -1187,7 +1267,7 @@ class CallOffErasure(Act):
     reason = forms.CharField(**REASON)
 
     def offered(self):
-        return self.row.step in (Erasure.Step.ASKED, Erasure.Step.APPROVED)
+        return self.row.stoppable
 
     def act(self):
         self.row.call_off(by=self.by, reason=self.cleaned_data["reason"])
@@ -1198,8 +1278,9 @@ class ErasureAdmin(ReadOnlyAdmin, TrackedAdmin):
     """Who was erased, how far each is, and the certificate of what went and what stays."""
 
     list_display = ["id", "customer", "step", "held", "asked_at", "asked_by", "approved_by", "finished_at"]
+    when_empty = _("Nobody was erased yet. An erasure is asked for on a customer's page, and approved here by another person.")
     list_select_related = ["customer", "asked_by", "approved_by"]
-    list_filter = ["step"]
+    list_filter = ["step", ("asked_at", Lately)]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
     fields = ["customer", "step", "held", "reason", "about", "asked_at", "asked_by", "approved_at", "approved_by", "finished_at"]
@@ -1207,9 +1288,12 @@ class ErasureAdmin(ReadOnlyAdmin, TrackedAdmin):
     acts = [ApproveErasure, CallOffErasure]
     change_form_template = "admin/customers/erasure.html"
 
+    def get_queryset(self, request):
+        return super().get_queryset(request).annotate(kept=Exists(LegalHold.objects.open().filter(customer=OuterRef("customer"))))
+
     @admin.display(description=_("kept by a legal hold"))
     def held(self, erasure):
-        return _("yes") if erasure.held else EMPTY
+        return _("yes") if erasure.kept and erasure.stoppable else EMPTY
 
     def get_urls(self):
         certificate = self.admin_site.admin_view(self.certificate_view)
@@ -1237,9 +1321,11 @@ def title_of(label):
 
 @admin.register(RetentionRule)
 class RetentionRuleAdmin(TrackedAdmin):
-    """How long what is kept; beside each rule what it would take now."""
+    """How long what is kept; on each rule's page what it would take now, which a list of all would take too long to count."""
 
-    list_display = ["of", "days", "ground", "active", "due"]
+    MOST = EstimatedPaginator.MOST
+
+    list_display = ["of", "days", "ground", "active"]
     fields = ["of", "days", "ground", "source", "active", "due"]
     readonly_fields = ["of", "due"]
 
@@ -1248,12 +1334,14 @@ class RetentionRuleAdmin(TrackedAdmin):
 
     @admin.display(description=_("would be taken now"))
     def due(self, rule):
-        return retention.overdue(rule, timezone.now()).count()
+        number = retention.overdue(rule, timezone.now()).order_by()[: RetentionRuleAdmin.MOST].count()
+        return number if number < RetentionRuleAdmin.MOST else format_lazy(_("{number} or more"), number=number)
 
 
 @admin.register(RetentionRun)
 class RetentionRunAdmin(ReadOnlyAdmin):
     list_display = ["at", "taken", "seconds"]
+    when_empty = _("The rules have not run yet. They do every night, or by ./manage.py apply_retention.")
     fields = ["at", "taken", "seconds"]
     readonly_fields = ["taken"]
 

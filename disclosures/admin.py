@@ -1,5 +1,7 @@
 """Third parties, requests for data, the register and breaches for staff. Refuses to show a value: what leaves is sealed first."""
 
+from datetime import timedelta
+
 from django import forms
 from django.conf import settings
 from django.contrib import admin
@@ -34,7 +36,8 @@ from disclosures.models import (
 )
 from disclosures.templatetags.clocks import clock
 from privacy_office import errors
-from privacy_office.admin import Act, ReadOnlyAdmin, TrackedAdmin
+from privacy_office.admin import Act, Choice, Happened, Lately, ReadOnlyAdmin, TrackedAdmin
+from privacy_office.spreadsheets import as_csv
 
 NOTE = {"widget": forms.Textarea(attrs={"rows": 3}), "help_text": _("No personal data.")}
 
@@ -87,7 +90,8 @@ class CheckKey(Act):
 @admin.register(ThirdParty)
 class ThirdPartyAdmin(KeptAdmin):
     list_display = ["name", "kind", "active", "key_checked_at"]
-    list_filter = ["kind", "active"]
+    when_empty = _("There are no third parties yet. Add who may ever get data; a colleague checks the key.")
+    list_filter = ["kind", "active", ("key_checked_at", Happened)]
     fields = ["name", "kind", "contact", "age_key", "active", "key_set_by", "key_checked_by", "key_checked_at"]
     readonly_fields = ["key_set_by", "key_checked_by", "key_checked_at"]
     acts = [CheckKey]
@@ -109,7 +113,9 @@ class EndCommitment(Act):
 class CommitmentAdmin(AddedAdmin):
     form = CommitmentForm
     list_display = ["id", "third_party", "valid_from", "valid_until", "ended_at", "in_force"]
+    when_empty = _("No commitment was signed yet. Add one, with the signed document.")
     list_select_related = ["third_party"]
+    list_filter = [("ended_at", Happened)]
     acts = [EndCommitment]
 
     def get_fields(self, request, obj=None):
@@ -143,6 +149,8 @@ class ReadDocument(Act):
 @admin.register(Document)
 class DocumentAdmin(ReadOnlyAdmin):
     list_display = ["id", "media_type", "size", "added_at"]
+    when_empty = _("There are no documents yet. They come with commitments, requests and statements.")
+    list_filter = [("added_at", Lately)]
     fields = ["media_type", "size", "digest", "added_at", "content"]
     acts = [ReadDocument]
 
@@ -192,6 +200,7 @@ class WithdrawPermission(Say):
 @admin.register(PermissionOffer)
 class PermissionOfferAdmin(KeptAdmin):
     list_display = ["id", "third_party", "purpose_vi", "active"]
+    when_empty = _("Customers can permit nothing yet. Add what a third party would get and what for.")
     list_select_related = ["third_party"]
     list_filter = ["active"]
     fields = ["third_party", "purpose_vi", "purpose_en", "fields", "active"]
@@ -206,8 +215,9 @@ class PermissionOfferAdmin(KeptAdmin):
 @admin.register(PermissionEvent)
 class PermissionEventAdmin(ReadOnlyAdmin):
     list_display = ["id", "customer", "offer", "event", "at", "source", "by"]
+    when_empty = _("Nobody has permitted anything yet. Customers do so on their page.")
     list_select_related = ["customer", "offer"]
-    list_filter = ["event", "source"]
+    list_filter = ["event", "source", ("at", Lately)]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
     fields = ["customer", "offer", "event", "at", "recorded_at", "source", "shown_digest", "by"]
@@ -350,13 +360,27 @@ def summary(request):
     return head + scope_text(request.fields, request.customers, request.period_from, request.period_until) + said
 
 
+class Due(Choice):
+    """What is open and has a time to be answered in."""
+
+    title, parameter_name = _("due"), "due"
+
+    def lookups(self, request, model_admin):
+        return [("late", _("late")), ("day", _("within 24 hours"))]
+
+    def chosen(self, rows, value, member):
+        now = timezone.now()
+        return rows.open().filter(due_at__lt=now) if value == "late" else rows.open().filter(due_at__range=(now, now + timedelta(days=1)))
+
+
 @admin.register(DisclosureRequest)
 class DisclosureRequestAdmin(AddedAdmin):
     form = RequestForm
     list_display = ["id", "time_left", "third_party", "ground", "status", "urgent", "received_at"]
+    when_empty = _("Nobody has asked for data yet. Write a request down when it comes in: its clock runs from then.")
     list_display_links = ["id", "third_party"]
     list_select_related = ["third_party"]
-    list_filter = ["status", "ground", "urgent"]
+    list_filter = ["status", Due, "ground", "urgent"]
     acts = [Verify, Assess, Approve, RefuseRequest, HandOver]
     change_form_template = "admin/disclosures/request_form.html"
     change_list_template = "admin/disclosures/request_list.html"
@@ -460,7 +484,7 @@ class DisclosureRequestAdmin(AddedAdmin):
         year, _years = self.year(request)
         rows = [["year", "part", "what", "number"]]
         rows += [[year, part, what, number] for part, numbers in reports.transparency(year).items() for what, number in numbers]
-        response = HttpResponse(reports.as_csv(rows), content_type="text/csv; charset=utf-8")
+        response = HttpResponse(as_csv(rows), content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="transparency-{year}.csv"'
         return response
 
@@ -512,7 +536,9 @@ def parts(said):
 class SealAdmin(AddedAdmin):
     form = SealForm
     list_display = ["id", "request", "until", "statement_number", "placed_by", "lifted_at"]
+    when_empty = _("Nothing is sealed. A seal is placed on an authority's dated statement.")
     list_select_related = ["request", "placed_by"]
+    list_filter = [("lifted_at", Happened)]
 
     def get_fields(self, request, obj=None):
         if obj is None:
@@ -526,7 +552,9 @@ class SealAdmin(AddedAdmin):
 @admin.register(Package)
 class PackageAdmin(ReadOnlyAdmin):
     list_display = ["id", "request", "made_by", "made_at", "expires_at", "fetched_at"]
+    when_empty = _("Nothing was packed yet. Approved requests are handed over on their page.")
     list_select_related = ["request", "made_by"]
+    list_filter = [("fetched_at", Happened)]
     fields = ["request", "digest", "size", "made_by", "made_at", "expires_at", "fetched_at"]
 
     def get_queryset(self, request):
@@ -539,8 +567,9 @@ class PackageAdmin(ReadOnlyAdmin):
 @admin.register(Disclosure)
 class DisclosureAdmin(ReadOnlyAdmin):
     list_display = ["id", "at", "customer", "third_party", "ground", "kinds", "by", "sealed"]
-    list_select_related = ["customer", "third_party", "by"]
-    list_filter = ["ground", "third_party"]
+    when_empty = _("Nothing has left the house. What is handed over stands here by itself.")
+    list_select_related = ["customer", "third_party", "by", "request"]
+    list_filter = ["ground", "third_party", ("at", Lately)]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
     change_list_template = "admin/disclosures/register.html"
@@ -551,7 +580,7 @@ class DisclosureAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request):
         seals = Prefetch("request__seals", Seal.objects.all())
-        return super().get_queryset(request).select_related("request").prefetch_related(seals)
+        return super().get_queryset(request).prefetch_related(seals)
 
     @admin.display(description=_("fields"))
     def kinds(self, row):
@@ -604,8 +633,9 @@ class Settle(Act):
 @admin.register(RecipientTask)
 class RecipientTaskAdmin(ReadOnlyAdmin, TrackedAdmin):
     list_display = ["id", "time_left", "third_party", "what", "customer", "happened_at", "outcome"]
+    when_empty = _("No recipient has to be told of anything. That comes up when what was handed over is corrected or erased.")
     list_select_related = ["third_party", "customer"]
-    list_filter = ["what", "outcome", "third_party"]
+    list_filter = [("done_at", Happened), "what", "outcome", "third_party"]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
     fields = [
@@ -660,6 +690,8 @@ class TellCustomers(Act):
 class BreachAdmin(KeptAdmin):
     form = BreachForm
     list_display = ["id", "discovered_at", "place", "people", "time_left", "reported_at", "told_at"]
+    when_empty = _("No breach was recorded. Add one as soon as it is discovered: the clock runs from then.")
+    list_filter = [("reported_at", Happened), ("told_at", Happened)]
     acts = [ReportBreach, TellCustomers]
     change_form_template = "admin/disclosures/breach_form.html"
 

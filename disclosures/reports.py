@@ -1,9 +1,7 @@
 """What is told of disclosures as a whole: the register as CSV for staff, and a year in numbers for everybody. The latter names nobody."""
 
-import csv
 from collections import Counter
 from datetime import datetime, timedelta
-from io import StringIO
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -11,22 +9,9 @@ from django.utils import timezone
 
 from audit import models as audit
 from disclosures.models import Disclosure, DisclosureRequest, Field, Ground, Seal, ThirdParty
+from privacy_office.spreadsheets import as_csv
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 WITHIN = [("3 h", timedelta(hours=3)), ("24 h", timedelta(hours=24)), ("72 h", timedelta(hours=72)), ("> 72 h", timedelta.max)]
-
-
-def harmless(value):
-    """Return a cell that no spreadsheet takes for a formula."""
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text
-
-
-def as_csv(rows):
-    """Return rows as CSV that opens in a spreadsheet as text, in UTF-8 with its mark."""
-    out = StringIO()
-    csv.writer(out).writerows([harmless(cell) for cell in row] for row in rows)
-    return "\ufeff" + out.getvalue()
 
 
 HEAD = [

@@ -114,6 +114,26 @@ class StaffNotice(models.Model):
         self.save(update_fields=["sent_at"])
 
 
+class SavedFilter(models.Model):
+    """A filter of a list that a member of the staff keeps under a name, as a link for themselves alone."""
+
+    MOST = 20  # of one list
+
+    member = models.ForeignKey(Staff, models.PROTECT, related_name="+", verbose_name=_("staff member"), help_text=_("Whose link it is."))
+    list = models.CharField(_("list"), max_length=60, help_text=_("The list that it filters: app.model."))
+    name = models.CharField(_("name"), max_length=40, help_text=_("As it stands above the list. No personal data."))
+    query = models.CharField(_("filter"), max_length=300, help_text=_("Choices that the list offers, as they stand in its address."))
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("saved filter"), _("saved filters")
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["member", "list", "name"], name="saved_filter_unique")]
+        permissions = [("export_list", "Can export lists")]
+
+    def __str__(self):
+        return f"{self.list} {self.pk}"
+
+
 class Canary(models.Model):
     """One known value under each key that is in use; a start without one of them is refused before it can write anything."""
 

@@ -139,6 +139,7 @@ ROLES = {
         **DISCLOSURES,
         **ACTS_ON_DISCLOSURES,
         **TRAIL,
+        "privacy_office.list": ["export"],
     },
     "auditor": {
         **CUSTOMERS,

@@ -32,6 +32,7 @@ if any(len(key) < 32 for key in SIGNUP_KEY):
 METRICS_TOKEN = env("METRICS_TOKEN", default="")  # what Prometheus shows at /metrics; empty: there are none
 if METRICS_TOKEN and len(METRICS_TOKEN) < 32:
     raise ImproperlyConfigured("METRICS_TOKEN is weak: it takes at least 32 characters, drawn at random.")
+EXPORT_MOST = env.int("EXPORT_MOST", default=100_000)  # rows of a list in one file
 PHONE_REGION = env("PHONE_REGION", default="VN")
 
 # Where we are

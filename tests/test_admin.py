@@ -260,7 +260,7 @@ def test_every_list_answers_its_own_filters_and_no_other_lookup(everything_allow
     request = rf.get("/")
     for model in MODELS:
         model_admin = admin.site._registry[model]
-        own = model_admin.get_list_filter(request)
+        own = [name for name in model_admin.get_list_filter(request) if isinstance(name, str)]  # the others: tests/test_lists.py
         for name in own:
             field = model._meta.get_field(name)
             parameter = f"{name}__{field.target_field.name}__exact" if field.is_relation else f"{name}__exact"

@@ -1,6 +1,7 @@
 """What each customer said, and where that stands. Refuses to change what was said."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.core.exceptions import ValidationError
 from django.db import connection, models, transaction
 from django.db.models.functions import Now
@@ -52,6 +53,11 @@ class Source(models.TextChoices):
     PAPER = "paper", _("paper")
     IMPORT = "import", _("import")
     COMPLAINT = "complaint", _("complaint to the mail provider")
+
+
+# What few rows say, so that lists find it by an index of these alone.
+RARE = [Event.UNKNOWN, Event.REQUESTED, Event.REVOKED, Event.EXPIRED, Event.INVALIDATED]
+NOT_IMPORTED = [source for source in Source if source != Source.IMPORT]
 
 
 class ConsentEventQuerySet(CopyQuerySet):
@@ -174,7 +180,14 @@ class ConsentEvent(models.Model):
 
     class Meta:
         verbose_name, verbose_name_plural = _("consent event"), _("consent events")
-        indexes = [models.Index(fields=["customer", "purpose", "channel", "at"])]
+        indexes = [
+            models.Index(fields=["customer", "purpose", "channel", "at"]),
+            # What the list is filtered by, where it is rare: what is common is found soon without.
+            models.Index(fields=["event", "-id"], condition=models.Q(event__in=RARE), name="consentevent_rare_event"),
+            models.Index(fields=["source", "-id"], condition=models.Q(source__in=NOT_IMPORTED), name="consentevent_not_imported"),
+            models.Index(fields=["channel", "-id"], condition=models.Q(channel__in=["sms", "phone"]), name="consentevent_not_email"),
+            BrinIndex(fields=["recorded_at"], name="consentevent_recorded", autosummarize=True),
+        ]
 
     def __str__(self):
         return f"{self.event} {self.pk}"
@@ -221,6 +234,10 @@ class ConsentState(models.Model):
 
     class Meta:
         verbose_name, verbose_name_plural = _("consent state"), _("consent states")
+        indexes = [
+            models.Index(fields=["state", "-id"], condition=models.Q(state__in=RARE), name="consentstate_rare"),
+            models.Index(fields=["channel", "-id"], condition=models.Q(channel__in=["sms", "phone"]), name="consentstate_not_email"),
+        ]
         constraints = [models.UniqueConstraint(fields=["customer", "purpose", "channel"], name="consent_state_unique")]
 
     def __str__(self):
@@ -332,6 +349,10 @@ class Suppression(models.Model):
 
     class Meta:
         verbose_name, verbose_name_plural = _("suppression"), _("suppressions")
+        indexes = [
+            models.Index(fields=["channel", "-id"], condition=models.Q(channel__in=["sms", "phone"]), name="suppression_not_email"),
+            models.Index(fields=["-id"], condition=models.Q(lifted_at__isnull=False), name="suppression_lifted"),
+        ]
         constraints = [models.UniqueConstraint(fields=["digest", "purpose", "channel"], name="suppression_unique")]
 
     def __str__(self):

@@ -166,6 +166,17 @@ class Customer(models.Model):
             models.Index(fields=["phone_index"]),
             models.Index(fields=["last4_index"]),
             GinIndex(fields=["name_index"], name="customer_name_words"),
+            # What lists are filtered by, where it is rare: what is common is found soon without.
+            models.Index(
+                fields=["association", "-id"], condition=models.Q(association__in=["prospect", "ended"]), name="customer_not_active"
+            ),
+            models.Index(
+                fields=["email_state", "-id"],
+                condition=models.Q(email_state__in=["unverified", "bouncing", "complained"]),
+                name="customer_not_verified",
+            ),
+            models.Index(fields=["-id"], condition=models.Q(restricted_at__isnull=False), name="customer_restricted"),
+            models.Index(fields=["-id"], condition=models.Q(erased_at__isnull=False), name="customer_erased"),
         ]
         constraints = [
             models.UniqueConstraint(

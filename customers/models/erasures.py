@@ -191,9 +191,14 @@ class Erasure(models.Model):
         audit.record(action, by=by, obj=self, subject=self.customer.public_id, clause=CLAUSE, **told)
 
     @property
+    def stoppable(self):
+        """Whether nothing was done yet that cannot be taken back."""
+        return self.step in (self.Step.ASKED, self.Step.APPROVED)
+
+    @property
     def held(self):
         """Whether a legal hold keeps it where it is."""
-        return self.step in (self.Step.ASKED, self.Step.APPROVED) and self.customer.legal_holds.open().exists()
+        return self.stoppable and self.customer.legal_holds.open().exists()
 
     def require_no_hold(self):
         if self.held:

@@ -24,7 +24,7 @@ from consent.models import Purpose
 from customers.models import Customer, Reveal
 from mailings import letters, tasks, trials
 from mailings.models import Campaign, CompanyHost, Message, RelayRule, RenewalNotice
-from privacy_office.admin import MASK, Act, ReadOnlyAdmin, TrackedAdmin
+from privacy_office.admin import MASK, Act, Lately, ReadOnlyAdmin, TrackedAdmin
 from privacy_office.fields import UndecryptableValue
 
 Status = Campaign.Status
@@ -194,8 +194,10 @@ class WithPlaceholders(TrackedAdmin):
 @admin.register(Campaign)
 class CampaignAdmin(WithPlaceholders):
     list_display = ["id", "subject", "purpose", "status", "created_by", "approved_by", "starts_at", "launched_at"]
+    export_display = ["id", "purpose", "status", "created_by", "approved_by", "starts_at", "launched_at", "ended_at"]
+    when_empty = _("There are no campaigns yet. Write the first letter: a colleague approves it, and nothing leaves before.")
     list_select_related = ["purpose", "created_by", "approved_by"]
-    list_filter = ["status", "purpose"]
+    list_filter = ["status", "purpose", ("launched_at", Lately)]
     list_display_links = ["id", "subject"]
     class Media:
         js = [Script("preview.js", defer=True)]
@@ -300,8 +302,9 @@ class RelayRuleAdmin(TrackedAdmin):
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
     list_display = ["id", "purpose", "state", "reason", "clause", "created_at", "sent_at"]
+    when_empty = _("No mail was queued yet. Campaigns, renewal notices and what customers must be told queue theirs.")
     list_select_related = ["purpose"]
-    list_filter = ["state", "purpose"]
+    list_filter = ["state", "purpose", ("created_at", Lately)]
     search_fields = ["customer__ref__exact"]
     search_help_text = _("A customer number.")
     fields = [

@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import connection, models, transaction
 from django.db.models import Count, Q
 from django.utils import timezone
@@ -276,6 +277,10 @@ class Message(models.Model):
             models.Index(fields=["worker"], condition=Q(state="claimed"), name="message_claimed"),
             models.Index(fields=["campaign", "state"]),
             models.Index(fields=["renewal"], condition=Q(renewal__isnull=False), name="message_renewal"),
+            models.Index(
+                fields=["state", "-id"], condition=Q(state__in=["failed", "unknown"]), name="message_rare"
+            ),  # what a list looks for
+            BrinIndex(fields=["created_at"], name="message_created", autosummarize=True),
         ]
         constraints = [
             models.UniqueConstraint(fields=["campaign", "customer"], name="one_message_a_campaign_and_customer"),

@@ -5,27 +5,24 @@ from django.contrib import admin
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from privacy_office.admin.office import (
-    EMPTY,
-    MASK,
-    Act,
-    EstimatedPaginator,
-    OfficeAdmin,
-    ReadOnlyAdmin,
-    TrackedAdmin,
-    encrypted,
-    forbidden,
-    masked,
-    refusal,
-    sealed_search,
-)
+from privacy_office.admin.acts import Act, refusal
+from privacy_office.admin.filters import Choice, Coming, Happened, Lately, Mine
+from privacy_office.admin.history import TrackedAdmin
+from privacy_office.admin.lists import EstimatedPaginator, sealed_search
+from privacy_office.admin.masks import EMPTY, MASK, encrypted, masked
+from privacy_office.admin.office import OfficeAdmin, ReadOnlyAdmin, forbidden
 from privacy_office.admin.staff import StaffAdmin
 
 __all__ = [
     "EMPTY",
     "MASK",
     "Act",
+    "Choice",
+    "Coming",
     "EstimatedPaginator",
+    "Happened",
+    "Lately",
+    "Mine",
     "OfficeAdmin",
     "ReadOnlyAdmin",
     "StaffAdmin",

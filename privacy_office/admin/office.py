@@ -1,209 +1,35 @@
-"""What every page of the staff's admin has in common. Refuses to delete, to unmask, and to answer guesses."""
+"""What every page of the staff's admin has in common. Refuses to delete, and to unmask."""
 
-import functools
-import itertools
-import time
-
-from cryptography.fernet import InvalidToken
-from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.exceptions import DisallowedModelAdminLookup
-from django.contrib.admin.utils import display_for_field, unquote
-from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR, ChangeList
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.core.paginator import Paginator
-from django.db import connection, transaction
+from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
-from django.utils import translation
-from django.utils.functional import Promise
-from django.utils.text import capfirst, format_lazy
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
-from encrypted_model_fields import fields as library
-from simple_history.admin import SimpleHistoryAdmin
-from simple_history.template_utils import ObjDiffDisplay
 
 from audit import models as audit
 from audit.unrecorded import Unrecorded
 from privacy_office import accounts, errors
-from privacy_office.fields import UndecryptableValue, is_encrypted
-from privacy_office.forms import ProofForm, code_field
-
-MASK, EMPTY = "•••", "—"
-SEARCH_LASTS = 3600  # seconds
-SEARCH_TAKES = 254  # characters, as the longest e-mail address has; sealed, an address of the office must still hold them
+from privacy_office.admin.acts import reason, refusal
+from privacy_office.admin.lists import ListAdmin
+from privacy_office.admin.masks import encrypted, masked
+from privacy_office.fields import UndecryptableValue
 
 
-def encrypted(model):
-    return [field for field in model._meta.concrete_fields if is_encrypted(field)]
+class OfficeAdmin(ListAdmin):
+    """Any model: nothing deleted, encrypted fields masked, every change with its entry."""
 
-
-@functools.cache
-def masked(field):
-    """Return a column that tells of an encrypted field only whether there is something, and whether it can be read."""
-
-    def column(row):
-        try:
-            return MASK if getattr(row, field.name) else EMPTY
-        except UndecryptableValue:
-            return _("cannot be decrypted")
-
-    column.__name__, column.short_description, column.hides = field.name, field.verbose_name, field.name
-    return column
-
-
-class EstimatedPaginator(Paginator):
-    """Counts a large table by the database's estimate, and what was filtered up to a limit: a true count takes longer than the page."""
-
-    MOST = 10_000
-
-    @functools.cached_property
-    def count(self):
-        if not self.object_list.query.where and (estimate := self.estimate()) > self.MOST:
-            return estimate
-        return self.object_list.order_by()[: self.MOST].count()
-
-    def estimate(self):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [self.object_list.model._meta.db_table])
-            return cursor.fetchone()[0]
-
-
-def sealed_search(text, by, at=None):
-    """Return `text` as it may stand in an address: for one member of the staff, and for an hour from `at` (now)."""
-    return library.CRYPTER.encrypt_at_time(f"search.{by.pk}|{text}".encode(), int(at or time.time())).decode()
-
-
-def opened_search(token, by):
-    """Return the text of a sealed search; None if it is too old, broken, another's, or was sealed for anything else."""
-    try:
-        context, _separator, text = library.CRYPTER.decrypt(token.encode(), ttl=SEARCH_LASTS).decode().partition("|")
-    except InvalidToken:
-        return None
-    return text if context == f"search.{by.pk}" else None
-
-
-class OfficeList(ChangeList):
-    """A list that loads no encrypted column but those it shows masked, sorts by nothing undeclared, and opens sealed searches alone."""
-
-    longest_search = SEARCH_TAKES
-
-    def get_queryset(self, request, exclude_parameters=None):
-        text = self.query and self.open_search(request)
-        self.query = text or ""
-        shown = {getattr(column, "hides", None) for column in self.list_display}
-        hidden = [field.name for field in encrypted(self.model) if field.name not in shown]
-        for name in self.list_select_related:
-            hidden += [f"{name}__{field.name}" for field in encrypted(self.opts.get_field(name).related_model)]
-        rows = super().get_queryset(request, exclude_parameters).defer(*hidden)
-        return rows.none() if text is None else rows
-
-    def open_search(self, request):
-        if not self.query.startswith("gAAAAA"):  # as every Fernet token does until 2106
-            raise DisallowedModelAdminLookup("A search does not stand in an address in clear.")
-        text = opened_search(self.query, request.user)
-        if text is None:
-            messages.warning(request, _("This search can no longer be opened: please search again."))
-        return text
-
-    def get_ordering_field(self, field_name):
-        return super().get_ordering_field(field_name) if field_name in self.sortable_by else None
-
-
-class Act(forms.Form):
-    """A verb of a row that staff may call, with what it needs to be told: one page, GET asks and POST acts."""
-
-    name = label = explanation = ""
-    permission = None  # "app.codename"
-    preselected = ()  # fields that the address may fill in
-    step_up = False  # whether the second factor is asked for once more, unless it was given a few minutes ago
-
-    def __init__(self, row, by, data=None):
-        self.row, self.by = row, by
-        super().__init__(data)
-
-    def ask_for_code(self):
-        """Have one more field, so that nothing typed is lost over it."""
-        self.fields["code"] = code_field(help_text=_("From your authenticator app, or a recovery code: this is a sensitive act."))
-
-    def prove(self):
-        """Take the code, if one was asked for. ValidationError says why not; the field of a right one goes, as it is used up."""
-        if "code" in self.fields:
-            proof = ProofForm({"code": self.cleaned_data["code"]}, user=self.by)
-            if not proof.is_valid():
-                raise ValidationError(proof.errors.as_data()["code"])
-            proof.save()
-            del self.fields["code"]
-
-    def offered(self):
-        """Return whether the row, as it stands, is one to do this to."""
-        return True
-
-    def to_read(self):
-        """Return (title, text) of what one has to have read before doing this."""
-        return []
-
-    def act(self):
-        """Call the verb; return what is to be told once and never again, or where to go on, or None."""
-        raise NotImplementedError
-
-
-class OfficeAdmin(admin.ModelAdmin):
-    """Any model: nothing deleted, encrypted fields masked, only declared filters answered, every change with its entry."""
-
-    actions = None
     acts = ()
-    empty_value_display = EMPTY
-    list_max_show_all = list_per_page = 50
-    list_select_related = ()  # every list names what it needs; Django would follow all relations
-    paginator = EstimatedPaginator
-    show_facets = admin.ShowFacets.NEVER
-    show_full_result_count = False
-    sortable_by = ()
     view_on_site = False
 
     def has_delete_permission(self, request, obj=None):
         return False
 
-    # What is asked
-
-    def lookup_allowed(self, lookup, value, request):
-        """Allow a declared filter's own parameters: any other is a guess at what is not shown."""
-        allowed = set()
-        for name in self.get_list_filter(request):
-            field = self.opts.get_field(name)
-            target = f"{name}__{field.target_field.name}" if field.is_relation else name
-            allowed |= {f"{target}__exact", f"{name}__isnull"}
-        return lookup in allowed
-
-    def get_changelist(self, request, **kwargs):
-        return OfficeList
-
-    def get_search_fields(self, request):
-        # Django's autocomplete, which no form here uses, would answer a search that stands in the address.
-        return () if request.path == reverse("admin:autocomplete") else super().get_search_fields(request)
-
-    def changelist_view(self, request, extra_context=None):
-        """Take a search by POST and lead to it sealed: histories and logs keep addresses, and a search may be a person's e-mail."""
-        if not (request.method == "POST" and SEARCH_VAR in request.POST and self.has_view_permission(request)):
-            return super().changelist_view(request, extra_context)
-        query = request.GET.copy()
-        for name in (SEARCH_VAR, PAGE_VAR):
-            query.pop(name, None)
-        if text := request.POST[SEARCH_VAR].replace("\0", "").strip()[:SEARCH_TAKES]:
-            query[SEARCH_VAR] = sealed_search(text, request.user)
-        return redirect(f"{request.path}?{query.urlencode()}")
-
     # What is shown
-
-    def shown(self, names):
-        hidden = {field.name: masked(field) for field in encrypted(self.model)}
-        return [hidden.get(name, name) for name in names]
-
-    def get_list_display(self, request):
-        return self.shown(super().get_list_display(request))
 
     def get_fieldsets(self, request, obj=None):
         return [(title, {**options, "fields": self.shown(options["fields"])}) for title, options in super().get_fieldsets(request, obj)]
@@ -322,20 +148,14 @@ class OfficeAdmin(admin.ModelAdmin):
         return TemplateResponse(request, template, {**self.admin_site.each_context(request), **context})
 
 
-def refusal(error):
-    """Return a refusal as one that any form can show: without field names."""
-    if isinstance(error, UndecryptableValue):
-        return ValidationError(_("This record holds a value that cannot be decrypted: nothing was changed."))
-    return ValidationError(error.messages)
+class ReadOnlyAdmin(OfficeAdmin):
+    """A model whose rows only their verbs write: looked at, never filled in."""
 
+    def has_add_permission(self, request):
+        return False
 
-def reason(error):
-    """Return why, for the trail: the code's own words, untranslated, with nothing set into them; what was typed may hold a person."""
-    if isinstance(error, UndecryptableValue):
-        return "undecryptable"
-    said = error.error_dict.values() if hasattr(error, "error_dict") else [error.error_list]
-    with translation.override(None):
-        return " ".join(str(e.message) for e in itertools.chain.from_iterable(said) if isinstance(e.message, Promise)) or "invalid"
+    def has_change_permission(self, request, obj=None):
+        return False
 
 
 def forbidden(request, exception):
@@ -355,55 +175,3 @@ def forbidden(request, exception):
         except Unrecorded:
             return errors.unrecorded(request)
     return errors.denied(request)
-
-
-class TrackedAdmin(OfficeAdmin, SimpleHistoryAdmin):
-    """A model with history: who changed what, encrypted values masked, and no way to write through the history."""
-
-    object_history_list_template = "admin/history_list.html"
-
-    def may_see_history(self, request):
-        return self.has_view_history_permission(request)
-
-    def history_view(self, request, object_id, extra_context=None):
-        if self.get_object(request, unquote(object_id)) is None:
-            raise Http404  # simple-history takes whatever the address says for a number
-        return super().history_view(request, object_id, extra_context)
-
-    def history_form_view(self, request, object_id, version_id, extra_context=None):
-        # simple-history asks for the view permission alone here, even to save.
-        raise PermissionDenied
-
-    def set_history_delta_changes(self, request, historical_records, foreign_keys_are_objs=True):
-        for new, old in itertools.pairwise(historical_records):
-            new.history_delta_changes = [
-                {"field": capfirst(field.verbose_name), "old": before, "new": after}
-                for field in new.tracked_fields
-                for before, after in difference(field, old, new)
-            ]
-            if several := [field.name for field in new._history_m2m_fields]:
-                delta = new.diff_against(old, included_fields=several, foreign_keys_are_objs=True)
-                new.history_delta_changes += self.get_historical_record_context_helper(request, new).context_for_delta_changes(delta)
-
-
-def difference(field, old, new):
-    """Yield (before, after) as they may be shown, if the field's value differs; an encrypted one that cannot be read always does."""
-    try:
-        if getattr(old, field.attname) == getattr(new, field.attname):
-            return
-    except UndecryptableValue:
-        pass
-    if is_encrypted(field):
-        yield masked(field)(old), masked(field)(new)
-    else:
-        yield ObjDiffDisplay().common_shorten_repr(*(display_for_field(getattr(row, field.name), field, EMPTY) for row in (old, new)))
-
-
-class ReadOnlyAdmin(OfficeAdmin):
-    """A model whose rows only their verbs write: looked at, never filled in."""
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False

@@ -9,7 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 from audit import models as audit
 from privacy_office import accounts
-from privacy_office.admin.office import EMPTY, Act, OfficeAdmin
+from privacy_office.admin.acts import Act
+from privacy_office.admin.masks import EMPTY
+from privacy_office.admin.office import OfficeAdmin
 from privacy_office.models import Staff
 
 admin.site.unregister([Group, EmailAddress, Authenticator])  # the roles stand in roles.py; allauth's rows hold seeds, or nothing
@@ -58,7 +60,7 @@ class StaffAdmin(OfficeAdmin):
     """Accounts and roles. Passwords are drawn, never typed by another; nobody changes their own account."""
 
     list_display = ["username", "roles", "is_active", "last_login"]
-    list_filter = ["is_active"]
+    list_filter = ["is_active", "groups"]
     ordering = ["username"]
     acts = [NewPassword, EndSessions, ResetFactor]
 

@@ -16,6 +16,7 @@ SMALL = {
     "import": "--rows 100 --few 50",
     "lighthouse": "--pages front --tries 1",
     "mail": "--messages 100",
+    "pages": "--customers 200 --few 100 --looks 3",
     "rotate": "--customers 20",
 }
 
