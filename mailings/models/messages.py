@@ -248,6 +248,7 @@ class Message(models.Model):
             models.Index(fields=["not_before", "id"], condition=Q(state="queued", notice__isnull=False), name="message_notice_due"),
             models.Index(fields=["worker"], condition=Q(state="claimed"), name="message_claimed"),
             models.Index(fields=["campaign", "state"]),
+            models.Index(fields=["decided_at"], condition=Q(decided_at__isnull=False), name="message_decided"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["campaign", "customer"], name="one_message_a_campaign_and_customer"),
