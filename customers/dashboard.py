@@ -5,9 +5,8 @@ from datetime import timedelta
 from django.db.models import Count, Min, Q
 from django.utils import timezone
 from django.utils.text import capfirst
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from customers.models import (
     AnomalyKind,
@@ -28,7 +27,7 @@ AGES = [(0, 2), (2, 5), (5, 10), (10, None)]  # days since a correction was prop
 
 
 def numbered(what, row):
-    return say("%(what)s no. %(number)s") % {"what": capfirst(what), "number": row.pk}
+    return gettext("%(what)s no. %(number)s") % {"what": capfirst(what), "number": row.pk}
 
 
 # What waits for who may deal with it
@@ -79,7 +78,8 @@ def deadlines(user, now):
             yield Deadline(numbered(_("correction"), row), row_of(row), row.due_on, note=row.get_field_display())
     if user.has_perm("customers.approve_reveal"):
         for row in asked(user, now).order_by("asked_at", "pk").only("asked_at", "field")[:MOST_ROWS]:
-            yield Deadline(numbered(_("access data"), row), row_of(row), row.asked_at + ASKED_LASTS, note=say("a colleague needs your yes"))
+            lapses = row.asked_at + ASKED_LASTS
+            yield Deadline(numbered(_("access data"), row), row_of(row), lapses, note=gettext("a colleague needs your yes"))
     if user.has_perm("customers.view_supportrequest"):
         for row in SupportRequest.objects.open().order_by("received_at", "pk").only("received_at", "state")[:MOST_ROWS]:
             yield Deadline(numbered(_("mail"), row), row_of(row), since=row.received_at, note=row.get_state_display())
@@ -90,7 +90,7 @@ def deadlines(user, now):
 
 def placed_by(rule):
     """Return the rule that placed a hold, in words."""
-    return str(AnomalyKind(rule).label) if rule in AnomalyKind else say("placed by a person")
+    return str(AnomalyKind(rule).label) if rule in AnomalyKind else gettext("placed by a person")
 
 
 # Numbers
@@ -113,15 +113,16 @@ def corrections(now):
     waiting = Correction.objects.undecided().order_by()[:MOST]
     number = waiting.aggregate(**{name: Count("pk", filter=q) for name, q in within.items()})
     rows = [(age(low, high), number[f"from_{low}"], "late" if high is None else "") for low, high in AGES]
-    return {"bars": bars(rows), "head": _("age"), "nothing": _("No correction waits: what customers propose stands here until it is decided.")}
+    nothing = _("No correction waits: what customers propose stands here until it is decided.")
+    return {"bars": bars(rows) if any(number.values()) else [], "head": _("age"), "nothing": nothing}
 
 
 def age(low, high):
     if high is None:
-        return say("%(n)s days and more") % {"n": low}
+        return gettext("%(n)s days and more") % {"n": low}
     if low == 0:
         return ngettext("less than %(n)s day", "less than %(n)s days", high) % {"n": high}
-    return say("%(low)s to %(high)s days") % {"low": low, "high": high - 1}
+    return gettext("%(low)s to %(high)s days") % {"low": low, "high": high - 1}
 
 
 def holds(user):

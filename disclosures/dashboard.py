@@ -5,7 +5,7 @@ from datetime import datetime
 from django.db.models import Count, F, Func, IntegerField, Q, Sum
 from django.utils import timezone
 from django.utils.text import capfirst
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from disclosures.models import Breach, Commitment, DisclosureRequest, Ground, RecipientTask, TermRule, ThirdParty
@@ -33,17 +33,18 @@ def of_requests(user, now):
     """Yield the tasks of requests for data, in one query."""
     asked = {}
     if user.has_perm("disclosures.change_disclosurerequest"):
-        asked["late"] = (_("Requests for data that are late"), Q(due_at__lt=now), {}, True)
-        asked["assess"] = (_("Requests for data to verify and assess"), Q(status=Status.RECEIVED), {"status__exact": Status.RECEIVED}, False)
-        asked["hand_over"] = (_("Requests for data to hand over"), Q(status=Status.APPROVED), {"status__exact": Status.APPROVED}, False)
+        asked["late"] = (_("Requests for data that are late"), Q(due_at__lt=now), None, True)
+        asked["assess"] = (_("Requests for data to verify and assess"), Q(status=Status.RECEIVED), Status.RECEIVED, False)
+        asked["hand_over"] = (_("Requests for data to hand over"), Q(status=Status.APPROVED), Status.APPROVED, False)
     if user.has_perm("disclosures.approve_disclosurerequest"):
         others = Q(status=Status.ASSESSED) & ~Q(assessed_by=user)
-        asked["approve"] = (_("Requests for data to approve"), others, {"status__exact": Status.ASSESSED}, False)
+        asked["approve"] = (_("Requests for data to approve"), others, Status.ASSESSED, False)
     if asked:
         wanted = {name: Count("pk", filter=q) for name, (_what, q, *_rest) in asked.items()}
         number = DisclosureRequest.objects.open().order_by()[:MOST].aggregate(**wanted)
-        for name, (what, _q, filters, late) in asked.items():
-            yield Task(what, number[name], list_of(DisclosureRequest, **filters), late)
+        for name, (what, _q, status, late) in asked.items():
+            url = list_of(DisclosureRequest, status__exact=status) if status else list_of(DisclosureRequest)
+            yield Task(what, number[name], url, late)
 
 
 # By when
@@ -53,17 +54,17 @@ def deadlines(user, now):
     if user.has_perm("disclosures.view_disclosurerequest"):
         rows = DisclosureRequest.objects.open().order_by(F("due_at").asc(nulls_last=True), "received_at").select_related("third_party")
         for row in rows.only("due_at", "received_at", "urgent", "status", "third_party__name")[:MOST_ROWS]:
-            urgent = f" ({say('urgent')})" if row.urgent else ""
+            urgent = f" ({gettext('urgent')})" if row.urgent else ""
             yield Deadline(f"{row.third_party}{urgent}", row_of(row), row.due_at, row.received_at, row.get_status_display())
     if user.has_perm("disclosures.view_breach"):
         for row in Breach.objects.unreported().only("due_at", "place")[:MOST_ROWS]:
-            yield Deadline(say("Report to the ministry"), row_of(row), row.due_at, note=row.place)
+            yield Deadline(gettext("Report to the ministry"), row_of(row), row.due_at, note=row.place)
     if user.has_perm("disclosures.view_recipienttask"):
         for row in RecipientTask.objects.open().select_related("third_party").only("due_at", "what", "third_party__name")[:MOST_ROWS]:
-            yield Deadline(say("Tell %(party)s") % {"party": row.third_party}, row_of(row), row.due_at, note=row.get_what_display())
+            yield Deadline(gettext("Tell %(party)s") % {"party": row.third_party}, row_of(row), row.due_at, note=row.get_what_display())
     if user.has_perm("disclosures.view_commitment"):
         for row in ending(now):
-            note = say("the commitment ends")
+            note = gettext("the commitment ends")
             yield Deadline(str(row.third_party), row_of(row), row.valid_until, note=note)
 
 

@@ -74,12 +74,12 @@ def today(rows, day, linked):
     urls = {state: list_of(Message, state__exact=state) if linked else "" for state in STATES}
     blocked = sorted((key for key in number if key[0] == Message.State.BLOCKED), key=lambda key: -number[key])
     keys = [(Message.State.SENT, ""), *blocked, (Message.State.FAILED, ""), (Message.State.UNKNOWN, "")]
-    labels = {Message.State.SENT: _("sent"), Message.State.FAILED: _("failed"), Message.State.UNKNOWN: _("in doubt")}
+    labels = {state: state.label for state in STATES if state != Message.State.BLOCKED}
     shown = [(state, reason) for state, reason in keys if number[state, reason]]
     return {
         "bars": bars([(labels.get(state, reason), number[state, reason], state, urls[state]) for state, reason in shown]),
         "head": _("what became of it"),
-        "nothing": _("No mail was due today. Notices leave by themselves, renewal notices from eight o'clock, a campaign when it is begun."),
+        "nothing": _("No mail was due today. Notices and renewal notices leave by themselves, a campaign when it is begun."),
     }
 
 

@@ -56,10 +56,10 @@ def titles(answer):
 
 
 SEES = {
-    "clerk": {"Mail today", "Mail of two weeks", "Workers and mail server", "Who agrees to mail, by purpose", "Corrections by age", "Holds"},
     "marketer": {"Mail today", "Mail of two weeks", "Workers and mail server", "Who agrees to mail, by purpose"},
     "administrator": {"Workers and mail server"},
 }
+SEES["clerk"] = SEES["marketer"] | {"Corrections by age", "Holds"}
 SEES["approver"] = SEES["marketer"] | {"Disclosures by ground this year"}
 SEES["officer"] = SEES["auditor"] = SEES["clerk"] | {"Disclosures by ground this year", "Audit trail"}
 
@@ -159,7 +159,9 @@ def test_the_timeline_has_the_late_ones_first_and_what_has_no_date_last(look):
     assert [row.url for row in groups["late"]] == [page(RightsRequest, "change", late.pk), page(Correction, "change", correction.pk)]
     coming = groups.get("today", []) + groups.get("week", [])
     assert page(RightsRequest, "change", fresh.pk) in [row.url for row in coming]
-    assert [row.what for row in groups["undated"]] == [f"Mail no. {SupportRequest.objects.get().pk}", f"Hold no. {EmailHold.objects.get().pk}"]
+    assert [row.what for row in groups["undated"]] == [
+        f"Mail no. {SupportRequest.objects.get().pk}", f"Hold no. {EmailHold.objects.get().pk}",
+    ]  # fmt: skip
     assert list(groups) == [name for name in ("late", "today", "week", "later", "undated") if name in groups]
 
 
@@ -212,7 +214,7 @@ def test_the_share_of_yes_is_shown_over_time_for_each_purpose(look):
     (trend,) = [t for t in panel(answer, "trends")["trends"] if t.purpose.code == "promotions"]
     assert (trend.now.rate, trend.change) == (0.75, 0.25)
     assert [(ago, count and count.rate) for ago, count in trend.table] == [(0, 0.75), (7, 0.75), (30, 0.5), (90, None)]
-    assert trend.line.startswith("30,0 31,0") and trend.line.endswith("79,50 80,25 81,25 82,25 83,25 84,25 85,25 86,25 87,25 88,25 89,25 90,25")
+    assert trend.line.startswith("30,0 31,0") and trend.line.endswith("79,50 80,25 81,25 " + " ".join(f"{x},25" for x in range(82, 91)))
     assert trend.area.startswith("30,100 30,0") and trend.area.endswith("90,25 90,100")
     assert "75.0" in answer.text and "+25.0 points in 30 days" in answer.text and "Nobody was asked yet." in answer.text
 
@@ -236,7 +238,8 @@ def test_disclosures_are_counted_by_ground(look):
     request = make.make_approved(ann, binh)
     handover.fetch(handover.prepare(request, by=make_staff("officer"))[1], by=make_staff("officer"))
     grounds = panel(look("officer"), "grounds")["grounds"]
-    assert [(bar.label, bar.number, got, no, about) for bar, got, no, about in grounds][0] == ("Legal obligation", 2, 1, 1, 2)
+    bar, *rest = grounds[0]
+    assert (bar.label, bar.number, rest) == ("Legal obligation", 2, [1, 1, 2])
 
 
 def test_the_mail_server_and_the_workers_stand_as_the_metrics_have_them(look):

@@ -33,7 +33,8 @@ WITH n AS (
 # Each event holds from its day until that of the next, or of the erasure: one more on the first, one less on the other.
 OF_EVENTS = f"""
 WITH said AS (
-    SELECT e.purpose_id, e.channel, e.event, (e.at AT TIME ZONE %(zone)s)::date AS first, (c.erased_at AT TIME ZONE %(zone)s)::date AS erased,
+    SELECT e.purpose_id, e.channel, e.event, (e.at AT TIME ZONE %(zone)s)::date AS first,
+           (c.erased_at AT TIME ZONE %(zone)s)::date AS erased,
            lead((e.at AT TIME ZONE %(zone)s)::date) OVER (PARTITION BY e.customer_id, e.purpose_id, e.channel
                                                           ORDER BY e.at, array_position(%(rank)s::text[], e.event::text), e.id) AS next
       FROM {{event}} e JOIN {{customer}} c ON c.id = e.customer_id

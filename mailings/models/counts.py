@@ -14,7 +14,8 @@ from mailings.models.messages import Message
 SETTLES = timedelta(hours=1)  # longer than any worker takes from its question to the gate until it writes the outcome down
 COUNT = """
 INSERT INTO {count} (day, purpose_id, state, reason, messages, last_at)
-SELECT (decided_at AT TIME ZONE %(zone)s)::date, purpose_id, state, CASE state WHEN 'blocked' THEN reason ELSE '' END, count(*), max(decided_at)
+SELECT (decided_at AT TIME ZONE %(zone)s)::date, purpose_id, state, CASE state WHEN 'blocked' THEN reason ELSE '' END, count(*),
+       max(decided_at)
   FROM {message} WHERE decided_at >= %(since)s AND state = ANY(%(settled)s) GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 ON CONFLICT (day, purpose_id, state, reason) DO UPDATE SET messages = EXCLUDED.messages, last_at = EXCLUDED.last_at
 """

@@ -63,7 +63,7 @@ def timeline(deadlines, now):
 
 TITLES = {
     "late": _("Late"),
-    "today": _("Today"),
+    "today": _("Due today"),
     "week": _("Within 7 days"),
     "later": _("Later"),
     "undated": _("Without a date, the oldest first"),
