@@ -18,6 +18,31 @@ COLUMN, HEIGHT = 10, 100  # of the drawing: a day's width, and its height
 STATES = (Message.State.SENT, Message.State.BLOCKED, Message.State.FAILED, Message.State.UNKNOWN)
 KINDS = {"notice": _("notices"), "renewal": _("renewal notices"), "campaign": _("campaigns")}
 
+# The gate's reasons, in the words of the office.
+REASONS = {
+    "erased": _("blocked: erased"),
+    "restricted": _("blocked: restricted by request"),
+    "channel_not_foreseen": _("blocked: channel not foreseen"),
+    "association_ended": _("blocked: no longer associated"),
+    "suppressed": _("blocked: the address said no"),
+    "no_address": _("blocked: no address"),
+    "address_unverified": _("blocked: address not verified"),
+    "address_bouncing": _("blocked: mail comes back"),
+    "address_complained": _("blocked: complained of mail"),
+    "address_on_hold": _("blocked: address on hold"),
+    "consent_unknown": _("blocked: never asked"),
+    "consent_requested": _("blocked: asked, no answer yet"),
+    "consent_refused": _("blocked: consent refused"),
+    "consent_withdrawn": _("blocked: consent withdrawn"),
+    "consent_revoked": _("blocked: consent revoked"),
+    "consent_expired": _("blocked: consent expired"),
+    "consent_invalidated": _("blocked: consent invalidated"),
+    "consent_outdated": _("blocked: consent to an older policy"),
+    "cap_reached": _("blocked: enough mail for today"),
+    "campaign_stopped": _("blocked: the campaign was stopped"),
+    "no_rule_for_channel": _("blocked: no rule for the channel"),
+}
+
 
 class Day(NamedTuple):
     """The mail of one day; `boxes` are (look, x, y, height) of a column."""
@@ -75,9 +100,9 @@ def today(rows, day, linked):
     blocked = sorted((key for key in number if key[0] == Message.State.BLOCKED), key=lambda key: -number[key])
     keys = [(Message.State.SENT, ""), *blocked, (Message.State.FAILED, ""), (Message.State.UNKNOWN, "")]
     labels = {state: state.label for state in STATES if state != Message.State.BLOCKED}
-    shown = [(state, reason) for state, reason in keys if number[state, reason]]
+    shown = [(labels.get(state) or REASONS.get(reason, reason), number[state, reason], state, urls[state]) for state, reason in keys]
     return {
-        "bars": bars([(labels.get(state, reason), number[state, reason], state, urls[state]) for state, reason in shown]),
+        "bars": bars([row for row in shown if row[1]]),
         "head": _("what became of it"),
         "nothing": _("No mail was due today. Notices and renewal notices leave by themselves, a campaign when it is begun."),
     }
@@ -109,13 +134,13 @@ def boxes(place, on, number, most):
 def machinery(rows):
     """Return how the workers, the queues and the mail server do, as `/metrics` has it."""
     try:
-        queues, workers = metrics.queues(), health.workers()
+        queued, workers = sum(length for _queue, length in metrics.queues()), health.workers()
     except redis.RedisError:
-        queues, workers = None, None
+        queued, workers = None, None
     sent = [last for _day, state, _reason, _n, last in rows if state == Message.State.SENT]
     return {
         "waiting": [(KINDS[kind], number) for kind, number in metrics.waiting()],
-        "queues": queues,
+        "queued": queued,
         "workers": workers,
         "relay": RelayRule.current(),
         "last": max(sent, default=None),
