@@ -95,10 +95,10 @@ def state():
     oldest = waiting.order_by("pk").values_list("at", flat=True).first()
     return {
         "last": last,
-        "waiting": Unsealed.objects.count(),
+        "waiting": Unsealed.objects.order_by()[:MOST].count(),
         "oldest": oldest,
         "late": oldest is not None and timezone.now() - oldest > LATE,
-        "anchored": last is None or any(anchor["number"] == last.number for anchor in anchors()[-1:]),
+        "anchored": last is None or last_anchored() == last.number,
         "key": public_keys()[0],
         "verification": Verification.objects.first(),
         "overdue": Verification.overdue(),
@@ -111,6 +111,15 @@ def anchors():
     return verify_audit.read_anchors(path) if path.exists() else []
 
 
+def last_anchored():
+    """Return the number of the last anchored checkpoint, 0 where there is none; the file is read from its end, as it only ever grows."""
+    path = Path(settings.AUDIT_ANCHORS)
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        return _last_whole_line(file)[0]
+
+
 def anchor():
     """Append to the anchor file the checkpoints that are not in it yet; OSError where it cannot be written."""
     path = Path(settings.AUDIT_ANCHORS)
@@ -119,7 +128,8 @@ def anchor():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "rb+") as file:
-            last = _last_anchored(file)
+            last, end = _last_whole_line(file)
+            file.truncate(end)  # cuts off a line that a crash left half
             missing = Checkpoint.objects.defer("entries", "leaves").filter(number__gt=last).order_by("number")
             lines = "".join(json.dumps(told(checkpoint)) + "\n" for checkpoint in missing)
             if lines:
@@ -128,12 +138,10 @@ def anchor():
                 os.fsync(file.fileno())
 
 
-def _last_anchored(file):
-    """Return the number of the last whole line of the file, 0 where there is none; cut off a line that a crash left half."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - 4096))
+def _last_whole_line(file):
+    """Return the number of the checkpoint in the last whole line of the file, 0 where there is none, and where that line ends."""
+    start = max(0, file.seek(0, os.SEEK_END) - 4096)
+    file.seek(start)
     tail = file.read()
     whole = tail[: tail.rfind(b"\n") + 1]
-    if len(whole) < len(tail):
-        file.truncate(size - len(tail) + len(whole))
-    return json.loads(whole.splitlines()[-1])["number"] if whole else 0
+    return json.loads(whole.splitlines()[-1])["number"] if whole else 0, start + len(whole)

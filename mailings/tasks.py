@@ -15,7 +15,7 @@ from tqdm import tqdm
 from audit import models as audit
 from audit.unrecorded import Unrecorded
 from mailings import inbox, postman
-from mailings.models import Campaign, DryRun, Message, queue_renewals
+from mailings.models import Campaign, DryRun, Message, MessageCount, queue_renewals
 from privacy_office import celery
 from privacy_office.celery import app
 
@@ -84,6 +84,11 @@ def count_dry_runs():
     """Count for each dry run that waits."""
     while DryRun.objects.count_next():
         pass
+
+
+@app.task
+def count_messages():
+    MessageCount.objects.keep()
 
 
 def wake_counting():

@@ -37,6 +37,8 @@ app.conf.beat_schedule = {
     "seal": {"task": "audit.tasks.seal", "schedule": 30.0, "options": {"expires": 30}},
     "verify": {"task": "audit.tasks.verify", "schedule": crontab(hour=3, minute=0)},
     "compare_states": {"task": "consent.tasks.compare_states", "schedule": crontab(hour=3, minute=30)},
+    "count_states": {"task": "consent.tasks.count_states", "schedule": crontab(hour="5-23/6", minute=50)},  # last, as the day ends
+    "count_messages": {"task": "mailings.tasks.count_messages", "schedule": 60.0, "options": {"expires": 60}},
     "tell_staff": {"task": "privacy_office.tasks.tell_staff", "schedule": 30.0, "options": {"expires": 30}},
     "remind": {"task": "customers.tasks.remind", "schedule": crontab(hour="7-17", minute=15)},
     "tend_disclosures": {"task": "disclosures.tasks.tend", "schedule": 300.0, "options": {"expires": 300}},

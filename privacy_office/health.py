@@ -23,6 +23,8 @@ from consent.models import PolicyVersion
 from privacy_office.models import Canary
 
 PATIENCE = 2  # seconds that the broker and the mail server have for each answer
+ALIVE = 30  # seconds that a worker's last word counts: it says one every other second
+WORKERS = "office.workers"  # in the broker: {worker: when it spoke last}, by the broker's clock
 MAIL_COUNTS = 10  # seconds that an answer of the mail server counts, whoever asks
 asking = threading.Lock()
 
@@ -69,10 +71,29 @@ def _audit():
     return "broken" if Verification.latest_failed() else "overdue" if Verification.overdue() else "ok"
 
 
+def broker():
+    """Return a client of the broker that waits no longer than a person would."""
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
+
+
+def worker_lives(name):
+    """Write down that a worker lives, and forget those that have not spoken for long."""
+    with broker() as there:
+        now = there.time()[0]
+        there.zadd(WORKERS, {name: now})
+        there.zremrangebyscore(WORKERS, "-inf", now - ALIVE)
+
+
+def workers():
+    """Return how many workers have spoken lately; RedisError where the broker is away."""
+    with broker() as there:
+        return there.zcount(WORKERS, there.time()[0] - ALIVE, "+inf")
+
+
 def _broker():
     try:
-        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE) as broker:
-            broker.ping()
+        with broker() as there:
+            there.ping()
     except redis.RedisError:
         return "away"
     return "ok"

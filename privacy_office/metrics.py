@@ -3,7 +3,6 @@
 import hmac
 from datetime import timedelta
 
-import redis
 from django.conf import settings
 from django.db import transaction
 from django.http import Http404, HttpResponse
@@ -16,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 from audit.models import Unsealed, Verification
 from customers.models import Correction, EmailHold, RightsRequest
 from disclosures.models import Breach, DisclosureRequest
-from mailings.models import Message
+from mailings.models import Campaign, Message
 from privacy_office import health
 
 MOST = 50_000  # rows that are counted of a kind: no scrape reads a million
@@ -71,8 +70,16 @@ def open_messages():
 
 def queues():
     """Return (queue, how many tasks wait in it)."""
-    with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=health.PATIENCE) as broker:
+    with health.broker() as broker:
         return [(queue, broker.llen(queue)) for queue in QUEUES]
+
+
+def waiting():
+    """Yield (kind, how many messages of it are not settled), each by an index that has nothing else in it."""
+    single = Message.objects.open().filter(campaign=None)
+    yield "notice", counted(single.filter(renewal=None))
+    yield "renewal", counted(single.filter(notice=None))
+    yield "campaign", counted(Message.objects.open().filter(campaign__in=Campaign.objects.sending()))
 
 
 class Office:
@@ -83,10 +90,12 @@ class Office:
         yield labelled("part_ok", "Whether a part works, as /readyz says", "part", [(part, word == "ok") for part, word in parts.items()])
         if parts["database"] == "ok":
             yield labelled("messages_open", f"Messages that are not settled, counted up to {MOST}", "state", open_messages())
+            yield labelled("messages_waiting", f"Messages that are not settled, by kind, counted up to {MOST} each", "kind", waiting())
             for name, value in numbers(now).items():
                 yield GaugeMetricFamily(f"office_{name}", NUMBERS[name], value)
         if parts["broker"] == "ok":
             yield labelled("queue_length", "Tasks that wait in the broker", "queue", queues())
+            yield GaugeMetricFamily("office_workers", "Workers that live", health.workers())
 
 
 def labelled(name, says, label, values):

@@ -1,14 +1,16 @@
-"""What Celery's processes do at their start, refuse keys that do not fit the database; and the mail to staff, which must not be lost."""
+"""What Celery's processes do by themselves: refuse keys that do not fit the database, say that they live, send the mail to staff."""
 
 import logging
 import smtplib
 import sys
+from contextlib import suppress
 
-from celery.signals import beat_init, worker_init
+import redis
+from celery.signals import beat_init, heartbeat_sent, worker_init
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection, transaction
 
-from privacy_office import letters
+from privacy_office import health, letters
 from privacy_office.celery import app
 from privacy_office.models import Canary, StaffNotice
 
@@ -27,6 +29,13 @@ def check_keys(**kwargs):
         sys.exit(f"The keys cannot be checked: the database does not answer ({type(problem).__name__}).")
     finally:
         connection.close()  # a worker with -B forks its beat after this: of an inherited session it could ask nothing
+
+
+@heartbeat_sent.connect
+def live(sender, **kwargs):
+    """Say that this worker lives, as Celery has it say every other second; where the broker is away it is told by that."""
+    with suppress(redis.RedisError):
+        health.worker_lives(sender.eventer.hostname)
 
 
 @app.task

@@ -8,6 +8,7 @@ from django.urls import include, path
 from django.views.decorators.cache import never_cache
 
 from privacy_office import health, metrics, views
+from privacy_office.admin import dashboard
 
 handler400 = "privacy_office.errors.bad_request"
 handler403 = "privacy_office.admin.forbidden"
@@ -29,10 +30,11 @@ sign_in = [
 ]
 urlpatterns = [
     path("", health.front, name="front"),
-    # Before the admin's own of the same name: they know no second factor, and leave no entry.
+    # Before the admin's own of the same name: they know no second factor, leave no entry, and show no more than lists.
     path("admin/login/", views.entrance),
     path("admin/logout/", views.SignOut.as_view()),
     path("admin/password_change/", views.ChangePassword.as_view()),
+    path("admin/", admin.site.admin_view(dashboard.index)),
     path("admin/", admin.site.urls),
     path("staff/", include(sign_in)),
     path("language/", views.choose_language, name="set_language"),

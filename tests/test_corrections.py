@@ -383,8 +383,8 @@ def test_who_got_the_old_value_becomes_a_task(ann, clerk):
 
 def test_the_front_page_says_what_is_late_to_those_who_may_look_at_it(ann, clerk):
     propose(ann, at=timezone.now() - timedelta(days=12))
-    assert "All corrections" in desk(clerk).get("/admin/").text
-    assert "All corrections" not in desk(make_staff("marketer")).get("/admin/").text
+    assert "Corrections that are late" in desk(clerk).get("/admin/").text
+    assert "Corrections that are late" not in desk(make_staff("marketer")).get("/admin/").text
 
 
 def test_the_customer_sees_before_and_after_and_a_file_as_long_as_it_is_kept(ann, clerk):

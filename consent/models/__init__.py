@@ -1,6 +1,7 @@
 """What we may do: purposes, policy versions, and the ledger of what each customer agreed to."""
 
 from consent.models.approaches import Approach
+from consent.models.counts import ConsentCount
 from consent.models.ledger import (
     ALLOWS,
     STOPS,
@@ -23,6 +24,7 @@ __all__ = [
     "Approach",
     "Channel",
     "ChannelRule",
+    "ConsentCount",
     "ConsentEvent",
     "ConsentState",
     "Event",

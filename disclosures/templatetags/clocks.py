@@ -1,11 +1,9 @@
-"""Shows how much time is left, counting down where a script runs, and what is on a clock to those alone who may look at it."""
+"""Shows how much time is left, counting down where a script runs."""
 
 from django import template
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-
-from disclosures.models import Breach, DisclosureRequest
 
 register = template.Library()
 
@@ -32,16 +30,3 @@ def clock(due_at, stopped_at=None):
         int(due_at.timestamp()),
         as_time(left),
     )
-
-
-@register.simple_tag(takes_context=True)
-def on_the_clock(context):
-    """Return the requests and breaches that have to be answered in time, for whoever may see them."""
-    user = context["request"].user
-    requests = (
-        DisclosureRequest.objects.on_the_clock().select_related("third_party")[:10]
-        if user.has_perm("disclosures.view_disclosurerequest")
-        else []
-    )
-    breaches = Breach.objects.unreported()[:10] if user.has_perm("disclosures.view_breach") else []
-    return {"requests": requests, "breaches": breaches} if requests or breaches else None

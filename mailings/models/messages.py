@@ -281,6 +281,7 @@ class Message(models.Model):
                 fields=["state", "-id"], condition=Q(state__in=["failed", "unknown"]), name="message_rare"
             ),  # what a list looks for
             BrinIndex(fields=["created_at"], name="message_created", autosummarize=True),
+            models.Index(fields=["decided_at"], condition=Q(decided_at__isnull=False), name="message_decided"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["campaign", "customer"], name="one_message_a_campaign_and_customer"),

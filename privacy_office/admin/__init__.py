@@ -36,4 +36,4 @@ __all__ = [
 
 admin.site.site_title = _("Privacy office")
 admin.site.site_header = format_lazy("{} · {}", settings.COMPANY["name"], _("Privacy office"))
-admin.site.index_title = _("What there is to see and do")
+admin.site.index_title = _("Today in the office")

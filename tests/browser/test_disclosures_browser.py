@@ -67,11 +67,11 @@ def test_an_urgent_request_of_an_authority_is_answered_by_two_people_within_its_
     look_at_staff(page, "intake")
     go(page, "[name=_continue], [name=_save] >> nth=0")
     page.goto("/admin/")
-    assert page.inner_text(".clocks time.clock").startswith("2:5"), "the first page counts down"
+    assert page.inner_text(".timeline time.clock").startswith("2:5"), "the first page counts down"
     look_at_staff(page, "dashboard")
-    before = page.inner_text(".clocks time.clock")
-    page.wait_for_function("before => document.querySelector('.clocks time.clock').textContent !== before", arg=before)
-    go(page, ".clocks a")
+    before = page.inner_text(".timeline time.clock")
+    page.wait_for_function("before => document.querySelector('.timeline time.clock').textContent !== before", arg=before)
+    go(page, ".timeline a")
     request = page.url
     go(page, "text=Verify the requester")
     page.check("text=called back over the published number")
