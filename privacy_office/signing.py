@@ -1,4 +1,4 @@
-"""Signs short values as Django does, byte for byte, with its keys derived once and not for each value: a mail takes four."""
+"""Signs short values as Django does, byte for byte, with its keys derived once and not for each value: a mail takes several."""
 
 from functools import lru_cache
 
