@@ -41,7 +41,7 @@ def index(request):
     return TemplateResponse(request, "admin/index.html", context | told)
 
 
-# Whoever may look at none of these has no timeline.
+# Who may look at none of these has no timeline.
 DATED = ("customers.view_rightsrequest", "disclosures.view_disclosurerequest")
 
 
