@@ -60,11 +60,10 @@ def tasks(user, now):
     if user.has_perm("mailings.approve_campaign"):
         asked["approve"] = (_("Campaigns to approve"), Q(status=status.DRAFT) & ~Q(created_by=user), status.DRAFT, False)
         asked["begin"] = (_("Campaigns that are approved and not begun"), Q(status=status.APPROVED), status.APPROVED, False)
-    if user.has_perm("mailings.view_campaign"):
+    if asked:
         broken = Q(status=status.STOPPED, failed__isnull=False, ended_at__gt=now - timedelta(days=7))
         asked["broken"] = (_("Campaigns that stopped by themselves this week"), broken, status.STOPPED, True)
         asked["paused"] = (_("Campaigns that are paused"), Q(status=status.PAUSED), status.PAUSED, False)
-    if asked:
         number = Campaign.objects.order_by().aggregate(**{name: Count("pk", filter=q) for name, (_what, q, *_rest) in asked.items()})
         for name, (what, _q, state, late) in asked.items():
             yield Task(what, number[name], list_of(Campaign, status__exact=state), late)
@@ -75,16 +74,15 @@ def deadlines(user, now):
 
 
 def panels(user, now):
-    messages, campaigns = user.has_perm("mailings.view_message"), user.has_perm("mailings.view_campaign")
-    if messages or campaigns:
-        rows = counts(timezone.localdate(now))
-        url = list_of(Message) if messages else ""
-        yield Panel(_("Mail today"), "admin/dashboard/bars.html", today(rows, timezone.localdate(now), messages), url)
-        yield Panel(_("Mail of two weeks"), "admin/dashboard/days.html", fortnight(rows, timezone.localdate(now)), wide=True)
-    if messages or campaigns or user.has_perm("privacy_office.view_staff"):
-        told = machinery(rows if messages or campaigns else counts(timezone.localdate(now)))
+    messages = user.has_perm("mailings.view_message")
+    mail, day = messages or user.has_perm("mailings.view_campaign"), timezone.localdate(now)
+    if mail or user.has_perm("privacy_office.view_staff"):
+        rows = counts(day)
         url = list_of(RelayRule) if user.has_perm("mailings.view_relayrule") else ""
-        yield Panel(_("Workers and mail server"), "admin/dashboard/machinery.html", told, url)
+        if mail:
+            yield Panel(_("Mail today"), "admin/dashboard/bars.html", today(rows, day, messages), list_of(Message) if messages else "")
+            yield Panel(_("Mail of two weeks"), "admin/dashboard/days.html", fortnight(rows, day), wide=True)
+        yield Panel(_("Workers and mail server"), "admin/dashboard/machinery.html", machinery(rows), url)
 
 
 def counts(day):

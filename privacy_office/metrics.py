@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 from audit.models import Unsealed, Verification
 from customers.models import Correction, EmailHold, RightsRequest
 from disclosures.models import Breach, DisclosureRequest
-from mailings.models import Campaign, Message
+from mailings.models import Message
 from privacy_office import health
 
 MOST = 50_000  # rows that are counted of a kind: no scrape reads a million
@@ -75,11 +75,11 @@ def queues():
 
 
 def waiting():
-    """Yield (kind, how many messages of it are not settled), each by an index that has nothing else in it."""
-    single = Message.objects.open().filter(campaign=None)
-    yield "notice", counted(single.filter(renewal=None))
-    yield "renewal", counted(single.filter(notice=None))
-    yield "campaign", counted(Message.objects.open().filter(campaign__in=Campaign.objects.sending()))
+    """Yield (kind, how many messages of it wait), each by an index that has little else in it."""
+    queued = Message.objects.filter(state=Message.State.QUEUED)
+    yield "notice", counted(queued.filter(campaign=None, renewal=None))
+    yield "renewal", counted(queued.filter(campaign=None, notice=None))
+    yield "campaign", counted(queued.filter(campaign__isnull=False))
 
 
 class Office:
@@ -90,7 +90,7 @@ class Office:
         yield labelled("part_ok", "Whether a part works, as /readyz says", "part", [(part, word == "ok") for part, word in parts.items()])
         if parts["database"] == "ok":
             yield labelled("messages_open", f"Messages that are not settled, counted up to {MOST}", "state", open_messages())
-            yield labelled("messages_waiting", f"Messages that are not settled, by kind, counted up to {MOST} each", "kind", waiting())
+            yield labelled("messages_waiting", f"Messages that wait to leave, by kind, counted up to {MOST} each", "kind", waiting())
             for name, value in numbers(now).items():
                 yield GaugeMetricFamily(f"office_{name}", NUMBERS[name], value)
         if parts["broker"] == "ok":

@@ -23,11 +23,12 @@ from redis import Redis
 
 from audit import sealing
 from audit.models import Verification
+from customers.models import Notice
 from mailings.models import Message
 from privacy_office import health, logs, metrics
 from privacy_office.celery import app
 from privacy_office.models import Canary
-from tests.make import make_campaign, make_customer, make_hold, make_request, make_staff, propose
+from tests.make import consent, make_campaign, make_customer, make_hold, make_request, make_staff, propose
 from tests.walk import PLAIN, SECRETS, make_office
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -176,6 +177,7 @@ def test_metrics_count_what_waits_and_what_is_late(scrape):
     propose(binh, value="+84903777777")
     now = scrape()
     assert now["office_messages_open"] == {("queued",): 1, ("claimed",): 1}
+    assert now["office_messages_waiting"] == {("notice",): 0, ("renewal",): 0, ("campaign",): 1}, "one is in hand already"
     assert 3600 <= now["office_message_oldest_due_seconds"][()] < 3660
     assert now["office_holds_open"] == {(): 1} and now["office_requests_late"] == {(): 1} and now["office_corrections_waiting"] == {(): 1}
     assert now["office_corrections_late"] == now["office_disclosures_late"] == now["office_breaches_late"] == {(): 0}
@@ -203,6 +205,32 @@ def test_metrics_say_how_much_lies_in_each_queue(scrape, settings):
         finally:
             broker.delete("drain")
     assert {queue["queue"] for queue in app.conf.task_routes.values()} | {"celery"} == set(metrics.QUEUES)
+
+
+def test_metrics_count_the_messages_that_wait_by_kind(scrape):
+    ann = make_customer("ann")
+    campaign = make_campaign(by=make_staff("marketer"), approved_by=make_staff("approver"))
+    consent(ann)
+    campaign.launch(by=make_staff("approver"))
+    Notice.tell(ann, Notice.Kind.SIGN_IN)
+    Message.objects.queue_notices()
+    notices = Message.objects.filter(campaign=None).count()
+    assert scrape()["office_messages_waiting"] == {("notice",): notices, ("renewal",): 0, ("campaign",): 1} and notices
+
+
+def test_a_worker_counts_as_long_as_it_spoke_lately(scrape, settings):
+    with Redis.from_url(settings.REDIS_URL) as broker:
+        try:
+            health.worker_lives("celery@one")
+            health.worker_lives("celery@one")
+            health.worker_lives("celery@two")
+            assert scrape()["office_workers"] == {(): 2}
+            broker.zadd(health.WORKERS, {"celery@two": broker.time()[0] - health.ALIVE - 1})
+            assert scrape()["office_workers"] == {(): 1}
+            health.worker_lives("celery@one")
+            assert broker.zrange(health.WORKERS, 0, -1) == [b"celery@one"], "who is gone for long is forgotten"
+        finally:
+            broker.delete(health.WORKERS)
 
 
 def test_without_a_broker_the_other_metrics_are_there(scrape, settings, nowhere):
