@@ -56,9 +56,10 @@ def test_an_officer_keeps_a_filter_walks_by_keys_and_takes_a_list_along(site, pa
     with page.expect_download() as taken:
         page.click("[name=export]")
     taken.value.save_as(tmp_path / "list.csv")
-    head, *rows = csv.reader((tmp_path / "list.csv").open(encoding="utf-8-sig"))
+    text = (tmp_path / "list.csv").read_text("utf-8-sig")
+    head, *rows = csv.reader(text.splitlines())
     assert len(rows) == 19 and head[0] == "ref" and {row[2] for row in rows} == {"prospect"}
-    assert "Lê An" not in (tmp_path / "list.csv").read_text("utf-8") and "@" not in (tmp_path / "list.csv").read_text("utf-8")
+    assert "Lê An" not in text and "@" not in text
 
     go(page, ".kept li:has-text('held') button")
     assert page.locator(".kept li").count() == 1
