@@ -20,7 +20,7 @@ TABLE = Path(__file__).resolve().parent.parent / "docs" / "ACCESS.md"
 NOTHING, LED_ON, SEES, ACTS, ONLY_ACTS = "·", "on", "see", "act", "act only"
 MOST = 60  # pages that one visitor's crawl looks at, beyond the addresses themselves
 # What differs each time a page is made; and the switch of the language, which an answer to a form has not.
-CHANGING = (r'name="csrfmiddlewaretoken" value="\w+"', r'<time class="clock.*?</time>', r'<form method="post" action="/language/".*?</form>')
+CHANGING = (r'name="csrfmiddlewaretoken" value="\w+"', r'<time class="clock.*?</time>', r'<form method="post" action="/language/.*?</form>')
 TOKEN = re.compile("|".join(CHANGING), re.DOTALL)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick")]
