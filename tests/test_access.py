@@ -19,7 +19,9 @@ from tests.walk import SECRETS, VISITORS, Links, make_office, make_visitor, payl
 TABLE = Path(__file__).resolve().parent.parent / "docs" / "ACCESS.md"
 NOTHING, LED_ON, SEES, ACTS, ONLY_ACTS = "·", "on", "see", "act", "act only"
 MOST = 60  # pages that one visitor's crawl looks at, beyond the addresses themselves
-TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="\w+"|<time class="clock.*?</time>')  # what differs each time a page is made
+# What differs each time a page is made; and the switch of the language, which an answer to a form has not.
+CHANGING = (r'name="csrfmiddlewaretoken" value="\w+"', r'<time class="clock.*?</time>', r'<form method="post" action="/language/.*?</form>')
+TOKEN = re.compile("|".join(CHANGING), re.DOTALL)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick")]
 

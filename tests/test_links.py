@@ -62,7 +62,7 @@ def press(path, use):
 
 def assert_refused(answer, helpful):
     assert answer.status_code in (404, 410)
-    assert helpful in answer.text and "<button" not in answer.text
+    assert helpful in answer.text and "<button" not in answer.text.partition("<main")[2]
 
 
 def test_every_use_stands_in_the_table_with_the_mail_that_carries_it():
