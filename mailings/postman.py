@@ -22,7 +22,7 @@ from mailings.relay import Relay, Unreachable
 from mailings.skeletons import Skeleton
 
 log = logging.getLogger(__name__)
-FIRST, MOST = 50, 500  # messages claimed, and asked about, at once: as many as the mail server takes while a verdict holds
+FIRST, MOST = 50, 200  # messages claimed, and asked about, at once: as many as the mail server takes while a verdict holds
 FRESH = 1.0  # seconds a verdict holds
 PAUSE = timedelta(seconds=15)  # before a message is tried again that a mail server which cannot be reached did not get
 STOPPED = gate.Decision(False, "campaign_stopped", "§2.4")
