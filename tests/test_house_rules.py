@@ -180,6 +180,7 @@ def test_every_module_says_in_its_first_line_what_it_is_for():
 WITHOUT_HISTORY = {
     "Staff": "Django keeps it; a history would keep password hashes, and every change leaves an entry",
     "StaffNotice": "an outbox row: written once, then marked as sent",
+    "SavedFilter": "a member's own link; each leaves an entry when it is kept and when it is deleted",
     "Canary": "made once, never changed",
     "Entry": "append-only: it is the record",
     "Unsealed": "a queue of the entries that wait for a checkpoint",
