@@ -183,6 +183,7 @@ WITHOUT_HISTORY = {
     "SavedFilter": "a link of a member's own; keeping and deleting one each leaves an entry",
     "Staff": "Django keeps it; a history would keep password hashes, and every change leaves an entry",
     "StaffNotice": "an outbox row: written once, then marked as sent",
+    "SavedFilter": "a member's own link; each leaves an entry when it is kept and when it is deleted",
     "Canary": "made once, never changed",
     "Entry": "append-only: it is the record",
     "Unsealed": "a queue of the entries that wait for a checkpoint",

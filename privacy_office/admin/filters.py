@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class Happened(admin.EmptyFieldListFilter):
@@ -14,7 +15,7 @@ class Happened(admin.EmptyFieldListFilter):
     parameter = "%s__isempty"
 
     def choices(self, changelist):
-        for value, label in ((None, _("All")), ("0", _("yes")), ("1", _("not yet"))):
+        for value, label in ((None, pgettext_lazy("filter", "All")), ("0", _("yes")), ("1", _("not yet"))):
             query = changelist.get_query_string({self.lookup_kwarg: value})
             yield {"selected": self.lookup_val == value, "query_string": query, "display": label}
 
@@ -46,7 +47,7 @@ class Within(admin.FieldListFilter):
         return {name: now + span for name, span in (("gte", since), ("lt", until)) if span is not None}
 
     def choices(self, changelist):
-        for value, label in ((None, _("All")), *((span[0], span[1]) for span in self.spans)):
+        for value, label in ((None, pgettext_lazy("filter", "All")), *((span[0], span[1]) for span in self.spans)):
             query = changelist.get_query_string({self.name: value})
             yield {"selected": self.value == value, "query_string": query, "display": label}
 
