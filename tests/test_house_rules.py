@@ -180,7 +180,6 @@ def test_every_module_says_in_its_first_line_what_it_is_for():
 # Models
 
 WITHOUT_HISTORY = {
-    "SavedFilter": "a link of a member's own; keeping and deleting one each leaves an entry",
     "Staff": "Django keeps it; a history would keep password hashes, and every change leaves an entry",
     "StaffNotice": "an outbox row: written once, then marked as sent",
     "SavedFilter": "a member's own link; each leaves an entry when it is kept and when it is deleted",
