@@ -26,7 +26,6 @@ OURS_FIRST = {
     "History": "Django's says 'a note that is kept'",
     "active": "Django's says 'to activate'; here it is a customer's state",
     "Add": "as Django's",
-    "All": "as Django's",
     "Date/time": "as Django's",
     "Home": "as Django's",
     "New password": "as Django's",
