@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from audit.models import actor
 from consent import gate
-from consent.models import Channel, ConsentEvent, Event, PolicyVersion, Purpose, Source
+from consent.models import Channel, ConsentCount, ConsentEvent, Event, PolicyVersion, Purpose, Source
 from customers.models import Customer, Evidence, Service
 from mailings.models import Campaign
 from privacy_office import demo
@@ -87,6 +87,7 @@ class Command(BaseCommand):
                 demo.live()
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE")
+            ConsentCount.objects.keep()  # of the past days too, for the first page's lines
             self.stdout.write(f"{CUSTOMERS} invented customers are here.")
         try:
             if settings.EMAIL_HOST in ("127.0.0.1", "localhost"):
