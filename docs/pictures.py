@@ -86,6 +86,10 @@ def write(tour):
     for name, words in (("subject", SUBJECT), ("subject_en", SUBJECT_EN), ("body", BODY), ("body_en", BODY_EN)):
         page.fill(f"#id_{name}", words)
     tour.picture(page, "campaign-written")
+    page.locator("#typed iframe >> nth=0").scroll_into_view_if_needed()
+    page.frame_locator("#typed iframe >> nth=0").get_by_text("15 %").wait_for()
+    time.sleep(1)  # until it is painted
+    tour.picture(page, "campaign-preview")
     go(page, "[name=_continue]")
     campaign = page.url.partition("?")[0]
     act(page, "dry-run")
@@ -131,6 +135,8 @@ def look_around(tour):
     go(page, "#result_list th a >> nth=0")
     tour.picture(page, "correction")
     page = tour.staff("officer")
+    page.goto("/admin/")
+    tour.picture(page, "office")
     page.goto("/admin/disclosures/disclosurerequest/")
     go(page, "#result_list tr:has(time.clock) th a >> nth=0")
     tour.picture(page, "request")
