@@ -38,15 +38,16 @@ def tasks(user, now):
     if user.has_perm("customers.change_rightsrequest"):
         soon = Q(due_on__range=(today, today + timedelta(days=WEEK)))
         words = (_("Requests of customers that are late"), _("Requests of customers due within 7 days"))
-        yield from dated(RightsRequest.objects.open(), today, soon, *words)
+        yield from dated(RightsRequest.objects.open(), today, soon, *words, due="week")
     if user.has_perm("customers.change_correction"):
         words = (_("Corrections that are late"), _("Corrections to decide"))
-        yield from dated(Correction.objects.undecided(), today, Q(state=Correction.State.OPEN, due_on__gte=today), *words)
+        waiting = Correction.State.OPEN
+        yield from dated(Correction.objects.undecided(), today, Q(state=waiting, due_on__gte=today), *words, state__exact=waiting)
     if user.has_perm("customers.change_supportrequest"):
         unread = SupportRequest.objects.open().exclude(state=SupportRequest.State.WAITING)
         yield Task(_("Mails of customers to answer"), counted(unread), list_of(SupportRequest))
     if user.has_perm("customers.change_emailhold"):
-        yield Task(_("Addresses on hold"), counted(EmailHold.objects.open()), list_of(EmailHold))
+        yield Task(_("Addresses on hold"), counted(EmailHold.objects.open()), list_of(EmailHold, released_at__isempty=1))
     if user.has_perm("customers.approve_reveal"):
         yield Task(_("Access data that a colleague needs your yes for"), counted(asked(user, now)), list_of(Reveal))
     if user.has_perm("customers.approve_erasure"):
@@ -54,11 +55,11 @@ def tasks(user, now):
         yield Task(_("Erasures to approve"), counted(waits), list_of(Erasure, step__exact=Erasure.Step.ASKED))
 
 
-def dated(rows, today, others, late_ones, other_ones):
-    """Yield the tasks of rows whose date has passed, and of others, in one query."""
+def dated(rows, today, others, late_ones, other_ones, **filters):
+    """Yield the tasks of rows whose date has passed, and of others, which a list's `filters` show, in one query."""
     number = rows.order_by()[:MOST].aggregate(late=Count("pk", filter=Q(due_on__lt=today)), others=Count("pk", filter=others))
-    yield Task(late_ones, number["late"], list_of(rows.model), late=True)
-    yield Task(other_ones, number["others"], list_of(rows.model))
+    yield Task(late_ones, number["late"], list_of(rows.model, due="late"), late=True)
+    yield Task(other_ones, number["others"], list_of(rows.model, **filters))
 
 
 def asked(user, now):

@@ -22,11 +22,12 @@ def tasks(user, now):
     yield from of_requests(user, now)
     if user.has_perm("disclosures.approve_disclosurerequest"):
         keys = ThirdParty.objects.filter(active=True, key_checked_at=None).exclude(age_key="").exclude(key_set_by=user)
-        yield Task(_("Keys of third parties to check"), counted(keys), list_of(ThirdParty))
+        yield Task(_("Keys of third parties to check"), counted(keys), list_of(ThirdParty, key_checked_at__isempty=1))
     if user.has_perm("disclosures.report_breach"):
-        yield Task(_("Breaches to report"), counted(Breach.objects.unreported()), list_of(Breach), late=True)
+        yield Task(_("Breaches to report"), counted(Breach.objects.unreported()), list_of(Breach, reported_at__isempty=1), late=True)
     if user.has_perm("disclosures.change_recipienttask"):
-        yield Task(_("Recipients to be told of a correction or an erasure"), counted(RecipientTask.objects.open()), list_of(RecipientTask))
+        untold = counted(RecipientTask.objects.open())
+        yield Task(_("Recipients to be told of a correction or an erasure"), untold, list_of(RecipientTask, done_at__isempty=1))
 
 
 def of_requests(user, now):
@@ -43,7 +44,7 @@ def of_requests(user, now):
         wanted = {name: Count("pk", filter=q) for name, (_what, q, *_rest) in asked.items()}
         number = DisclosureRequest.objects.open().order_by()[:MOST].aggregate(**wanted)
         for name, (what, _q, status, late) in asked.items():
-            url = list_of(DisclosureRequest, status__exact=status) if status else list_of(DisclosureRequest)
+            url = list_of(DisclosureRequest, status__exact=status) if status else list_of(DisclosureRequest, due="late")
             yield Task(what, number[name], url, late)
 
 

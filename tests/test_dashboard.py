@@ -126,7 +126,7 @@ def test_tasks_are_counted_and_lead_to_their_list(look):
     }  # fmt: skip
     late, *rest = answer.context["board"]["tasks"]
     assert late.late and not any(task.late for task in rest)
-    assert late.url == page(RightsRequest) and f'href="{page(EmailHold)}"' in answer.text
+    assert late.url == page(RightsRequest) + "?due=late" and f'href="{page(EmailHold)}"' in answer.text
 
 
 def test_where_nothing_waits_the_page_says_what_to_do(look):
@@ -180,6 +180,21 @@ def test_what_is_due_at_a_moment_counts_down_and_what_is_due_on_a_day_is_late_on
 
 
 # Numbers
+
+
+@pytest.mark.parametrize("role", ["clerk", "officer", "approver", "administrator"])
+def test_each_task_leads_to_the_list_that_holds_what_it_counted(look, client, role):
+    make_office()
+    ann, clerk = make_customer("TILES"), make_staff("clerk", "tilda")
+    RightsRequest.receive(ann, "copy", by=clerk, source="paper", received_at=NOW - timedelta(days=60))
+    Correction.propose(ann, "address", "7 Phố Bịa Đặt", by=clerk, at=NOW - timedelta(days=60))
+    EmailHold.place(make_customer("RELEASED"), by=clerk, reason="odd").release(by=make_staff("clerk"), channel="phone", note="called")
+    for task in look(role).context["board"]["tasks"]:
+        answer = client.get(task.url)
+        assert answer.status_code == 200, task.url
+        if "?" in task.url and "is_active" not in task.url:
+            late_too = Correction.objects.filter(state="open", due_on__lt=timezone.localdate()).count() if "=open" in task.url else 0
+            assert answer.context["cl"].result_count == task.number + late_too, (str(task.what), task.url)
 
 
 def test_mail_of_today_and_of_two_weeks_is_what_was_counted(look):
