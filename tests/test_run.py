@@ -201,7 +201,7 @@ def test_an_ordinary_user_comes_from_a_fresh_clone_to_an_open_office():
 
 def test_the_office_opens_with_the_demo_and_ctrl_c_leaves_nothing(clone):
     with Running(clone) as office:
-        office.wait_for(office.says("The office is open"))
+        office.wait_for(office.says("The office is open"), seconds=300)
         assert office.answers()
         said = office.said.read_text()
         assert f"http://localhost:{office.port}/mailbox/" in said
