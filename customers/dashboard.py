@@ -19,7 +19,7 @@ from customers.models import (
     SupportRequest,
 )
 from customers.models.reveals import ASKED_LASTS
-from privacy_office.dashboard import MOST_ROWS, Deadline, Panel, Task, bars, list_of, row_of
+from privacy_office.dashboard import MOST_ROWS, Asked, Deadline, Panel, Task, bars, counted_together, list_of, row_of
 from privacy_office.metrics import MOST, counted
 
 WEEK = 7
@@ -35,34 +35,28 @@ def numbered(what, row):
 
 def tasks(user, now):
     today = timezone.localdate(now)
+    late = Q(due_on__lt=today), {"due": "late"}, True
     if user.has_perm("customers.change_rightsrequest"):
-        soon = Q(due_on__range=(today, today + timedelta(days=WEEK)))
-        words = (_("Requests of customers that are late"), _("Requests of customers due within 7 days"))
-        yield from dated(RightsRequest.objects.open(), today, soon, *words, due="week")
+        soon = Q(due_on__range=(today, today + timedelta(days=WEEK))), {"due": "week"}
+        asked = [Asked(_("Requests of customers that are late"), *late), Asked(_("Requests of customers due within 7 days"), *soon)]
+        yield from counted_together(RightsRequest.objects.open(), asked)
     if user.has_perm("customers.change_correction"):
-        words = (_("Corrections that are late"), _("Corrections to decide"))
-        waiting = Correction.State.OPEN
-        yield from dated(Correction.objects.undecided(), today, Q(state=waiting, due_on__gte=today), *words, state__exact=waiting)
+        waiting = Q(state=Correction.State.OPEN, due_on__gte=today), {"state__exact": Correction.State.OPEN}
+        asked = [Asked(_("Corrections that are late"), *late), Asked(_("Corrections to decide"), *waiting)]
+        yield from counted_together(Correction.objects.undecided(), asked)
     if user.has_perm("customers.change_supportrequest"):
         unread = SupportRequest.objects.open().exclude(state=SupportRequest.State.WAITING)
         yield Task(_("Mails of customers to answer"), counted(unread), list_of(SupportRequest))
     if user.has_perm("customers.change_emailhold"):
         yield Task(_("Addresses on hold"), counted(EmailHold.objects.open()), list_of(EmailHold, released_at__isempty=1))
     if user.has_perm("customers.approve_reveal"):
-        yield Task(_("Access data that a colleague needs your yes for"), counted(asked(user, now)), list_of(Reveal))
+        yield Task(_("Access data that a colleague needs your yes for"), counted(to_approve(user, now)), list_of(Reveal))
     if user.has_perm("customers.approve_erasure"):
         waits = Erasure.objects.filter(step=Erasure.Step.ASKED).exclude(asked_by=user)
         yield Task(_("Erasures to approve"), counted(waits), list_of(Erasure, step__exact=Erasure.Step.ASKED))
 
 
-def dated(rows, today, others, late_ones, other_ones, **filters):
-    """Yield the tasks of rows whose date has passed, and of others, which a list's `filters` show, in one query."""
-    number = rows.order_by()[:MOST].aggregate(late=Count("pk", filter=Q(due_on__lt=today)), others=Count("pk", filter=others))
-    yield Task(late_ones, number["late"], list_of(rows.model, due="late"), late=True)
-    yield Task(other_ones, number["others"], list_of(rows.model, **filters))
-
-
-def asked(user, now):
+def to_approve(user, now):
     """Return the access data that others ask for and nobody approved yet."""
     return Reveal.objects.waiting(now).filter(approved_by=None).exclude(by=user)
 
@@ -78,7 +72,7 @@ def deadlines(user, now):
         for row in Correction.objects.undecided().order_by("due_on", "pk").only("field", "due_on")[:MOST_ROWS]:
             yield Deadline(numbered(_("correction"), row), row_of(row), row.due_on, note=row.get_field_display())
     if user.has_perm("customers.approve_reveal"):
-        for row in asked(user, now).order_by("asked_at", "pk").only("asked_at", "field")[:MOST_ROWS]:
+        for row in to_approve(user, now).order_by("asked_at", "pk").only("asked_at", "field")[:MOST_ROWS]:
             lapses = row.asked_at + ASKED_LASTS
             yield Deadline(numbered(_("access data"), row), row_of(row), lapses, note=gettext("a colleague needs your yes"))
     if user.has_perm("customers.view_supportrequest"):
@@ -106,16 +100,17 @@ def panels(user, now):
 
 def corrections(now):
     """Return the bars of what nobody decided yet, by the days since it was proposed."""
-    within = {f"from_{low}": Q(proposed_at__lte=now - timedelta(days=low)) for low, _high in AGES}
-    for low, high in AGES:
-        if high:
-            within[f"from_{low}"] &= Q(proposed_at__gt=now - timedelta(days=high))
-    within["from_0"] = Q(proposed_at__gt=now - timedelta(days=AGES[0][1]))
     waiting = Correction.objects.undecided().order_by()[:MOST]
-    number = waiting.aggregate(**{name: Count("pk", filter=q) for name, q in within.items()})
+    number = waiting.aggregate(**{f"from_{low}": Count("pk", filter=aged(now, low, high)) for low, high in AGES})
     rows = [(age(low, high), number[f"from_{low}"], "late" if high is None else "") for low, high in AGES]
     nothing = _("No correction waits: what customers propose stands here until it is decided.")
     return {"bars": bars(rows) if any(number.values()) else [], "head": _("age"), "nothing": nothing}
+
+
+def aged(now, low, high):
+    """Return the filter of what was proposed so many days ago; what comes from a clock that is ahead is of today."""
+    since = Q() if high is None else Q(proposed_at__gt=now - timedelta(days=high))
+    return since & Q(proposed_at__lte=now - timedelta(days=low)) if low else since
 
 
 def age(low, high):

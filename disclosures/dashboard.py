@@ -9,8 +9,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from disclosures.models import Breach, Commitment, DisclosureRequest, Ground, RecipientTask, TermRule, ThirdParty
-from privacy_office.dashboard import MOST_ROWS, Deadline, Panel, Task, bars, list_of, row_of
-from privacy_office.metrics import MOST, counted
+from privacy_office.dashboard import MOST_ROWS, Asked, Deadline, Panel, Task, bars, counted_together, list_of, row_of, with_status
+from privacy_office.metrics import counted
 
 Status = DisclosureRequest.Status
 
@@ -32,20 +32,14 @@ def tasks(user, now):
 
 def of_requests(user, now):
     """Yield the tasks of requests for data, in one query."""
-    asked = {}
+    asked = []
     if user.has_perm("disclosures.change_disclosurerequest"):
-        asked["late"] = (_("Requests for data that are late"), Q(due_at__lt=now), None, True)
-        asked["assess"] = (_("Requests for data to verify and assess"), Q(status=Status.RECEIVED), Status.RECEIVED, False)
-        asked["hand_over"] = (_("Requests for data to hand over"), Q(status=Status.APPROVED), Status.APPROVED, False)
+        asked.append(Asked(_("Requests for data that are late"), Q(due_at__lt=now), {"due": "late"}, late=True))
+        asked.append(with_status(_("Requests for data to verify and assess"), Status.RECEIVED))
+        asked.append(with_status(_("Requests for data to hand over"), Status.APPROVED))
     if user.has_perm("disclosures.approve_disclosurerequest"):
-        others = Q(status=Status.ASSESSED) & ~Q(assessed_by=user)
-        asked["approve"] = (_("Requests for data to approve"), others, Status.ASSESSED, False)
-    if asked:
-        wanted = {name: Count("pk", filter=q) for name, (_what, q, *_rest) in asked.items()}
-        number = DisclosureRequest.objects.open().order_by()[:MOST].aggregate(**wanted)
-        for name, (what, _q, status, late) in asked.items():
-            url = list_of(DisclosureRequest, status__exact=status) if status else list_of(DisclosureRequest, due="late")
-            yield Task(what, number[name], url, late)
+        asked.append(with_status(_("Requests for data to approve"), Status.ASSESSED, ~Q(assessed_by=user)))
+    yield from counted_together(DisclosureRequest.objects.open(), asked)
 
 
 # By when

@@ -5,13 +5,13 @@ from datetime import timedelta
 from typing import NamedTuple
 
 import redis
-from django.db.models import Count, Max, Q, Sum
+from django.db.models import Max, Q, Sum
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from mailings.models import Campaign, Message, MessageCount, RelayRule
 from privacy_office import health, metrics
-from privacy_office.dashboard import Panel, Task, bars, list_of
+from privacy_office.dashboard import Panel, bars, counted_together, list_of, with_status
 
 DAYS = 14
 COLUMN, HEIGHT = 10, 100  # of the drawing: a day's width, and its height
@@ -53,20 +53,16 @@ class Day(NamedTuple):
 
 
 def tasks(user, now):
-    status = Campaign.Status
-    asked = {}
+    asked, paused = [], with_status(_("Campaigns that are paused"), Campaign.Status.PAUSED)
     if user.has_perm("mailings.change_campaign"):
-        asked["mine"] = (_("Drafts of yours"), Q(status=status.DRAFT, created_by=user), status.DRAFT, False)
+        asked.append(with_status(_("Drafts of yours"), Campaign.Status.DRAFT, Q(created_by=user)))
     if user.has_perm("mailings.approve_campaign"):
-        asked["approve"] = (_("Campaigns to approve"), Q(status=status.DRAFT) & ~Q(created_by=user), status.DRAFT, False)
-        asked["begin"] = (_("Campaigns that are approved and not begun"), Q(status=status.APPROVED), status.APPROVED, False)
+        asked.append(with_status(_("Campaigns to approve"), Campaign.Status.DRAFT, ~Q(created_by=user)))
+        asked.append(with_status(_("Campaigns that are approved and not begun"), Campaign.Status.APPROVED))
     if asked:
-        broken = Q(status=status.STOPPED, failed__isnull=False, ended_at__gt=now - timedelta(days=7))
-        asked["broken"] = (_("Campaigns that stopped by themselves this week"), broken, status.STOPPED, True)
-        asked["paused"] = (_("Campaigns that are paused"), Q(status=status.PAUSED), status.PAUSED, False)
-        number = Campaign.objects.order_by().aggregate(**{name: Count("pk", filter=q) for name, (_what, q, *_rest) in asked.items()})
-        for name, (what, _q, state, late) in asked.items():
-            yield Task(what, number[name], list_of(Campaign, status__exact=state), late)
+        broken = Q(failed__isnull=False, ended_at__gt=now - timedelta(days=7))
+        stopped = with_status(_("Campaigns that stopped by themselves this week"), Campaign.Status.STOPPED, broken, late=True)
+        yield from counted_together(Campaign.objects.all(), [*asked, stopped, paused])
 
 
 def deadlines(user, now):

@@ -7,10 +7,13 @@ what that member may see in the lists too, in a number of queries that no row ad
 from datetime import date, datetime, time
 from typing import NamedTuple
 
+from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.http import urlencode
+
+from privacy_office.metrics import MOST
 
 MOST_ROWS = 10  # of a kind that stand on the page, late ones first: the lists have the rest
 
@@ -22,6 +25,27 @@ class Task(NamedTuple):
     number: int
     url: str
     late: bool = False
+
+
+class Asked(NamedTuple):
+    """A Task yet to be counted: what its rows have in common, and the filter that shows them in their list."""
+
+    what: Promise
+    rows: Q
+    shown: dict
+    late: bool = False
+
+
+def with_status(what, status, more=Q(), late=False):  # noqa: B008 - a Q is never changed
+    """Return what is Asked of rows of one status, of which `more` may be true."""
+    return Asked(what, Q(status=status) & more, {"status__exact": status}, late)
+
+
+def counted_together(rows, asked):
+    """Yield the Tasks of what is Asked of some rows, in one query."""
+    number = rows.order_by()[:MOST].aggregate(**{f"n{place}": Count("pk", filter=each.rows) for place, each in enumerate(asked)})
+    for place, each in enumerate(asked):
+        yield Task(each.what, number[f"n{place}"], list_of(rows.model, **each.shown), each.late)
 
 
 class Deadline(NamedTuple):

@@ -33,7 +33,6 @@ def index(request):
         "wide": [panel for panel in given if panel.wide and not panel.alarm],
         "narrow": [panel for panel in given if not panel.wide and not panel.alarm],
         "has_deadlines": any(user.has_perm(right) for right in DATED),
-        "now": now,
     }
     board["tasks"].sort(key=lambda task: not task.late)
     request.current_app, context = admin.site.name, admin.site.each_context(request)  # as the admin's own, which lists the apps twice
