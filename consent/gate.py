@@ -95,15 +95,21 @@ NAMES = {
 
 def load_terms(purpose, channel, at):
     """Return the Terms of a purpose's code and a channel, in one query; Purpose.DoesNotExist for an unknown code."""
+    return read_terms(TERMS.format(**NAMES), purpose, channel, at)[0]
+
+
+def read_terms(query, purpose, channel, at):
+    """Return the Terms that a query finds (purpose, the last MAJOR version that changed it, rule), and the columns after these."""
     channel = Channel(channel)
     with connection.cursor() as cursor:
-        cursor.execute(TERMS.format(**NAMES), {"purpose": purpose, "channel": channel.value, "at": at})
+        cursor.execute(query, {"purpose": purpose, "channel": channel.value, "at": at})
         row = cursor.fetchone()
     if row is None:
         raise Purpose.DoesNotExist(purpose)
-    found, major, rule = row[: len(OF_PURPOSE)], row[len(OF_PURPOSE)], row[len(OF_PURPOSE) + 1 :]
+    of_purpose, after = len(OF_PURPOSE), len(OF_PURPOSE) + 1 + len(OF_RULE)
+    found, major, rule = row[:of_purpose], row[of_purpose], row[of_purpose + 1 : after]
     rule = ChannelRule.from_db(connection.alias, OF_RULE, rule) if rule[0] else None
-    return Terms(Purpose.from_db(connection.alias, OF_PURPOSE, found), channel, rule, major, at)
+    return Terms(Purpose.from_db(connection.alias, OF_PURPOSE, found), channel, rule, major, at), row[after:]
 
 
 def load_facts(ids, terms):

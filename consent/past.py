@@ -20,7 +20,7 @@ OF_THEN = "ORDER BY (h.history_date <= %(at)s) DESC, abs(extract(epoch FROM h.hi
 TERMS = f"""
 SELECT {{of_purpose}}, (SELECT max(v.number) FROM {{policy}} v JOIN {{changes}} x ON x.policyversion_id = v.id
                          WHERE x.purpose_id = now.id AND v.severity = 'major' AND v.published_at <= %(at)s),
-       GREATEST(p.history_date, r.history_date), {{of_rule}}
+       {{of_rule}}, GREATEST(p.history_date, r.history_date)
   FROM {{purpose}} now
   JOIN LATERAL (SELECT * FROM {{purpose_history}} h WHERE h.id = now.id {OF_THEN}) p ON true
   LEFT JOIN LATERAL (SELECT * FROM {{rule_history}} h WHERE h.channel = %(channel)s {OF_THEN}) r ON true
@@ -87,7 +87,7 @@ def look_back(customer, purpose, channel, at, sent=None):
 
     `sent` are the times of advertising by this channel in the day before `at`, where a higher app keeps them; None where none does.
     """
-    terms, written = _terms(purpose, channel, at)
+    terms, (written,) = gate.read_terms(TERMS.format(**NAMES), purpose, channel, at)
     notes = [_("The rules of this purpose were first written down on %s.") % _said(written)] if written > at else []
     kind = "email" if terms.channel == Channel.EMAIL else "phone"
     asked = {"id": customer, "purpose": terms.purpose.pk, "channel": terms.channel.value, "at": at, "rank": [str(e) for e in RANK]}
@@ -117,19 +117,6 @@ def look_back(customer, purpose, channel, at, sent=None):
         unknown["under_the_cap"] = _("The advertising of that day is no longer counted: whether the cap was reached cannot be known.")
     facts = Facts(pk, ref, erased, restricted, association, email_state, reachable, hold, state, event, policy, suppression, filling)
     return Past(facts, terms, unknown, notes)
-
-
-def _terms(purpose, channel, at):
-    channel = Channel(channel)
-    with connection.cursor() as cursor:
-        cursor.execute(TERMS.format(**NAMES), {"purpose": purpose, "channel": channel.value, "at": at})
-        row = cursor.fetchone()
-    if row is None:
-        raise Purpose.DoesNotExist(purpose)
-    size = len(gate.OF_PURPOSE)
-    found, (major, written), rule = row[:size], row[size : size + 2], row[size + 2 :]
-    rule = ChannelRule.from_db(connection.alias, gate.OF_RULE, rule) if rule[0] else None
-    return Terms(Purpose.from_db(connection.alias, gate.OF_PURPOSE, found), channel, rule, major, at), written
 
 
 def _suppressed(digests, kind, yes, asked):
