@@ -347,7 +347,7 @@ class LedgerAdmin(ReadOnlyAdmin):
         told = self.told(row)
         if as_json:
             return JsonResponse(told, json_dumps_params={"ensure_ascii": False, "indent": 2})
-        pages = {"json_url": f"../{self.document}.json", "back_url": self.url_of(row), "company": settings.COMPANY}
+        pages = {"json_url": f"../{self.document}.json", "back_url": self.url_of(row)}
         return render(request, f"consent/{self.document}.html", {"row": row, self.document: told, "history": self.history(row), **pages})
 
     def history(self, row):

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Prefetch
@@ -731,6 +730,4 @@ class BreachAdmin(KeptAdmin):
         breach = self.get_object(request, object_id)
         if breach is None:
             raise Http404
-        return self.page(
-            request, "admin/disclosures/form_08.html", breach, _("Report to the ministry"), breach=breach, company=settings.COMPANY
-        )
+        return self.page(request, "admin/disclosures/form_08.html", breach, _("Report to the ministry"), breach=breach)

@@ -2,7 +2,6 @@
 
 from django import forms
 from django.apps import apps
-from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef
@@ -144,7 +143,6 @@ class ErasureAdmin(ReadOnlyAdmin, TrackedAdmin):
             "gone": [(title_of(label), rows) for label, rows in told["gone"].items() if rows],
             "kept": [{**line, "what": title_of(line["what"]), "ground": GROUNDS[line["ground"]]} for line in told["kept"]],
             "identifier": told["identifier"],
-            "company": settings.COMPANY,
         }
         return self.page(request, "admin/customers/certificate.html", erasure, _("Certificate of erasure"), **context)
 
