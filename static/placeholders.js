@@ -10,6 +10,7 @@ for (const field of document.querySelectorAll("[data-placeholders]")) {
     button.textContent = `{${name}}`;
     button.addEventListener("click", () => {
       field.setRangeText(button.textContent, field.selectionStart, field.selectionEnd, "end");
+      field.dispatchEvent(new Event("input", { bubbles: true })); // as a key would: a preview listens
       field.focus();
     });
     group.append(button);
