@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.utils import translation
 
 from tests.sink import Sink
 
@@ -47,6 +48,33 @@ def quick(settings):
     """Spare a thousand requests what none of their rules is about."""
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def english():
+    """Have refusals said in the words of the code."""
+    with translation.override("en"):
+        yield
+
+
+@pytest.fixture
+def broken_front(db):
+    """A front page that fails: a table that it asks is away until the test's transaction is rolled back."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE consent_policyversion RENAME TO away")
+
+
+@pytest.fixture
+def sign_in(client):
+    """A function that signs a member of a role in, with a fresh second factor, and returns the browser."""
+    from tests.make import make_staff, prove  # not before Django is set up
+
+    def sign_in(role, name=None):
+        client.force_login(make_staff(role, name))
+        prove(client)
+        return client
+
+    return sign_in
 
 
 @pytest.fixture

@@ -41,16 +41,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick")]
 
 
 @pytest.fixture
-def sign_in(client):
-    def sign_in(role):
-        client.force_login(make_staff(role))
-        prove(client)
-        return client
-
-    return sign_in
-
-
-@pytest.fixture
 def everything_allowed(client):
     """Somebody with every permission there is: what is refused to them is refused to all."""
     chief = make_staff("officer", "chief")

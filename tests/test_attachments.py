@@ -6,7 +6,6 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import RequestFactory
 from django.urls import reverse
-from django.utils import translation
 
 from audit.models import Entry
 from customers import erasure
@@ -16,14 +15,10 @@ from privacy_office.fields import UndecryptableValue
 from tests import scans
 from tests.make import ask_reveal, make_customer, make_staff, prove
 
+pytestmark = pytest.mark.usefixtures("english")
+
 TAKEN = {"jpeg": scans.JPEG, "png": scans.png(), "pdf": scans.pdf()}
 db = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def english():
-    with translation.override("en"):
-        yield
 
 
 @pytest.fixture

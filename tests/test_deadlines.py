@@ -9,6 +9,8 @@ from django.utils import translation
 from customers import deadlines
 from privacy_office.management.commands.setup import DEADLINE_RULES
 
+pytestmark = pytest.mark.usefixtures("english")
+
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
 TERMS = {rule["kind"]: {"working": False, "remind_days": 3, **rule} for rule in DEADLINE_RULES}
 
@@ -20,12 +22,6 @@ def calendar(**added):
 
 def at(*when):
     return datetime(*when, tzinfo=HANOI)
-
-
-@pytest.fixture(autouse=True)
-def english():
-    with translation.override("en"):
-        yield
 
 
 # Counted by hand, with the government's calendar of each year at hand.

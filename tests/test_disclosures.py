@@ -11,7 +11,7 @@ import pyrage
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, IntegrityError, connection, models, transaction
-from django.utils import timezone, translation
+from django.utils import timezone
 
 from audit.models import Entry
 from audit.trail import verify
@@ -51,13 +51,7 @@ from tests.make import (
 )
 from tests.post import sent, text
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def english():
-    with translation.override("en"):
-        yield
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("english")]
 
 
 @pytest.fixture

@@ -17,13 +17,7 @@ from tests.post import link, sent
 
 EN = {"accept-language": "en"}
 SECRET = "HD-2231, bên phố Huế"
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def english():
-    with translation.override("en"):
-        yield
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("english")]
 
 
 @pytest.fixture

@@ -21,22 +21,12 @@ from privacy_office.admin import EstimatedPaginator, encrypted
 from privacy_office.admin.lists import ListAdmin
 from privacy_office.models import SavedFilter, Staff
 from privacy_office.roles import ROLES
-from tests.make import consent, make_campaign, make_customer, make_hold, make_request, make_service, make_staff, prove, withdraw
+from tests.make import consent, make_campaign, make_customer, make_hold, make_request, make_service, make_staff, withdraw
 from tests.test_admin import refs, refuse_entry, search
 from tests.walk import MODELS, PLAIN, SECRETS, changed, make_office, page, tables
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick")]
 PLAIN_WORDS = ListAdmin.when_empty
-
-
-@pytest.fixture
-def sign_in(client):
-    def sign_in(role, name=None):
-        client.force_login(make_staff(role, name))
-        prove(client)
-        return client
-
-    return sign_in
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The postman against a real mail server: what leaves, what does not, and what becomes of a message either way."""
 
+import errno
 import os
 import time
 from datetime import timedelta
@@ -199,16 +200,21 @@ def test_a_journal_of_an_earlier_boot_or_a_damaged_disk_is_not_believed(ann, spo
 
 def test_what_cannot_be_written_down_in_the_journal_does_not_leave(sink, ann, monkeypatch):
     launched()
-    monkeypatch.setattr(Journal, "_write", unwritable)
+    monkeypatch.setattr(os, "write", full_at_a_message(os.write))
     with pytest.raises(journal.Unwritable):
         postman.drain(5)
     assert Message.objects.get().state == "queued" and not sink.mails
 
 
-def unwritable(self, what, *words):
-    if what == "message":
-        raise journal.Unwritable
-    os.write(self._file, b"%s\n" % "\t".join([what, *map(str, words)]).encode())
+def full_at_a_message(write):
+    """Return how a disk writes that is full when a message is to be written down."""
+
+    def written(file, data):
+        if data.startswith(b"message\t"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, data)
+
+    return written
 
 
 def test_what_a_worker_no_longer_holds_it_does_not_settle(ann):

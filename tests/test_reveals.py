@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, models, transaction
 from django.db.models.query import QuerySet
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from django.utils import timezone, translation
+from django.utils import timezone
 
 from audit.models import Entry
 from audit.unrecorded import Unrecorded
@@ -19,6 +19,8 @@ from customers.models.reveals import ALARM_ABOVE, ALARM_WITHIN, ASKED_LASTS, REV
 from privacy_office.fields import UndecryptableValue
 from privacy_office.models import Staff, StaffNotice
 from tests.make import ask_credential, ask_reveal, code, make_customer, make_hold, make_service, make_staff, prove
+
+pytestmark = pytest.mark.usefixtures("english")
 
 PLAIN = {
     "full_name": "Trần Thị Ánh Tuyết",
@@ -34,25 +36,8 @@ db = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def english():
-    """Have refusals said in the words of the code."""
-    with translation.override("en"):
-        yield
-
-
-@pytest.fixture(autouse=True)
 def quick(settings):
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
-
-
-@pytest.fixture
-def sign_in(client):
-    def sign_in(role, username=None):
-        client.force_login(make_staff(role, username))
-        prove(client)
-        return client
-
-    return sign_in
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from django.contrib.sessions.models import Session
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, connection, connections, transaction
-from django.utils import timezone, translation
+from django.utils import timezone
 from encrypted_model_fields import fields as library
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,14 +45,9 @@ from tests.make import (
     withdraw,
 )
 
+pytestmark = pytest.mark.usefixtures("english")
+
 NEW = {name: keys.NAMES[name][0]() for name in keys.LISTS}
-
-
-@pytest.fixture(autouse=True)
-def english():
-    """Have refusals said in the words of the code."""
-    with translation.override("en"):
-        yield
 
 
 @pytest.fixture

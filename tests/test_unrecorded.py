@@ -16,7 +16,6 @@ from customers.models import Customer
 from mailings import postman, tasks
 from mailings.models import Message, queue_renewals
 from tests.make import consent, make_campaign, make_customer, make_policy, make_service, make_staff
-from tests.sink import Sink
 from tests.walk import SECRETS, VISITORS, changed, make_office, make_visitor, newest_entry, page, payload, sign_in, tables, walk
 
 BREAK = """
@@ -109,15 +108,6 @@ def test_one_click_and_the_page_of_refusal_say_that_it_is_not_done_yet_and_no_re
 
 
 # Mail
-
-
-@pytest.fixture
-def sink(settings):
-    with Sink() as server:
-        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
-        postman.relay.close()
-        yield server
-        postman.relay.close()
 
 
 @pytest.fixture
