@@ -1,6 +1,7 @@
 """Gives a test run servers and keys of its own, before Django's settings are read. Leaves nothing, and never uses the office's keys.
 
-Loaded by `-p tests.servers`, as a conftest would be too late; the workers of pytest-xdist inherit the controller's environment.
+Loaded by `-p tests.servers`, as a conftest would be too late; the workers of pytest-xdist inherit the controller's environment, and take
+a database each: of PostgreSQL's pytest-django sees to that.
 """
 
 import atexit
@@ -10,6 +11,7 @@ import signal
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from privacy_office import embedded, keys
 
@@ -27,3 +29,8 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ.update({name: (folder / name).read_text().strip() for name in keys.NAMES}, KEYS_DIR=str(folder))
     os.environ["AUDIT_ANCHORS"] = str(folder / "anchors.jsonl")
     os.environ["ERASURE_JOURNAL"] = str(folder / "erasures.jsonl")
+else:
+    number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    url = urlsplit(os.environ["REDIS_URL"])
+    own = url._replace(query=f"db={number}") if url.scheme == "unix" else url._replace(path=f"/{number}")
+    os.environ["REDIS_URL"] = own.geturl()
