@@ -106,7 +106,7 @@ def test_keys_that_do_not_fit_are_told(client):
 
 
 def test_a_migration_that_is_not_applied_is_told(client):
-    MigrationRecorder(connection).record_unapplied("mailings", "0003_notices")
+    MigrationRecorder(connection).record_unapplied("mailings", "0001_tables")
     assert ready(client)[0] == 503 and ready(client)[1]["migrations"] == "behind"
 
 

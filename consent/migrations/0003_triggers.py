@@ -20,9 +20,11 @@ CREATE TRIGGER consent_policyversion_changes_truncate BEFORE TRUNCATE ON consent
 
 
 class Migration(migrations.Migration):
-    dependencies = [("consent", "0003_initial")]
+    replaces = [("consent", "0011_counts")]
+    dependencies = [("consent", "0002_tables_of_customers")]
     operations = [
         AppendOnly("ConsentEvent"),
+        AppendOnly("Acknowledgement"),
         AppendOnly("PolicyVersion", when="OLD.published_at IS NOT NULL"),  # a draft may change, what was published never
         migrations.RunSQL(CHANGES, "DROP FUNCTION refuse_change_of_published CASCADE"),
     ]
