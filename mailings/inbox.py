@@ -16,14 +16,15 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from audit.unrecorded import Unrecorded
 from mailings import incoming
+from privacy_office.locks import alone
 
 log = logging.getLogger(__name__)
-READER = 7_236_041_881  # names the advisory lock of whoever reads
+READER = 7_236_041_881  # one reader at a time
 ASIDE = "aside"
 
 
@@ -186,24 +187,10 @@ def opened():
         yield Imap, settings.INCOMING_IMAP_URL
 
 
-@contextmanager
-def alone():
-    """Have the database let one reader work at a time; yield whether it is this one. Its lock ends with the process."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [READER])
-        mine = cursor.fetchone()[0]
-    try:
-        yield mine
-    finally:
-        if mine and connection.is_usable():
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [READER])
-
-
 def read(seconds):
     """Read what waits until nothing is left or the time is up; return how many of each kind, and whether there may be more."""
     end, counts, more = time.monotonic() + seconds, {}, False
-    with alone() as mine:
+    with alone(READER) as mine:
         for kind, address in opened() if mine else ():
             try:
                 with closing(kind(address)) as mailbox:

@@ -199,6 +199,7 @@ class CampaignAdmin(WithPlaceholders):
     list_select_related = ["purpose", "created_by", "approved_by"]
     list_filter = ["status", "purpose", ("launched_at", Lately)]
     list_display_links = ["id", "subject"]
+
     class Media:
         js = [Script("preview.js", defer=True)]
 

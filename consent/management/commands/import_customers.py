@@ -13,9 +13,10 @@ from tqdm import tqdm
 
 from consent.csv_import import Consents
 from customers.csv_import import Customers, Services, Table, Unreadable
+from privacy_office.locks import alone
 
 BATCH = 2000  # rows in one transaction
-ONE_AT_A_TIME = 7_305_002  # advisory lock: two imports at once would each miss the other's rows
+ONE_AT_A_TIME = 7_305_002  # two imports at once would each miss the other's rows
 KINDS = {"customers": Customers, "services": Services, "consents": Consents}
 
 
@@ -29,23 +30,22 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="go through everything and write nothing")
 
     def handle(self, dry_run, **options):
-        try:
-            tables = {
-                kind: Table(options[kind], importer.__doc__.split(","), importer.required)
-                for kind, importer in KINDS.items()
-                if options[kind]
-            }
-            if options["rejected"] and options["rejected"].resolve() in {table.path.resolve() for table in tables.values()}:
-                raise CommandError("--rejected names a file that is to be read.")
-            self.hold_lock()
-            rejected = options["rejected"].open("w", encoding="utf-8", newline="") if options["rejected"] else None
-        except Unreadable as error:
-            raise CommandError(str(error)) from None
-        except OSError as error:
-            raise CommandError(f"{options['rejected']}: {error.strerror}") from None
         with ExitStack() as stack:
-            if rejected:
-                stack.enter_context(rejected)
+            try:
+                tables = {
+                    kind: Table(options[kind], importer.__doc__.split(","), importer.required)
+                    for kind, importer in KINDS.items()
+                    if options[kind]
+                }
+                if options["rejected"] and options["rejected"].resolve() in {table.path.resolve() for table in tables.values()}:
+                    raise CommandError("--rejected names a file that is to be read.")
+                if not stack.enter_context(alone(ONE_AT_A_TIME)):
+                    raise CommandError("Another import is running.")
+                rejected = options["rejected"] and stack.enter_context(options["rejected"].open("w", encoding="utf-8", newline=""))
+            except Unreadable as error:
+                raise CommandError(str(error)) from None
+            except OSError as error:
+                raise CommandError(f"{options['rejected']}: {error.strerror}") from None
             if dry_run:
                 stack.enter_context(transaction.atomic())
             summary = {kind: self.take_all(kind, table, rejected) for kind, table in tables.items()}
@@ -55,12 +55,6 @@ class Command(BaseCommand):
                 with connection.cursor() as cursor:
                     cursor.execute("ANALYZE")  # else the next questions are planned for the tables as they were
         self.stdout.write(json.dumps({**summary, "dry_run": dry_run}))
-
-    def hold_lock(self):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(%s)", [ONE_AT_A_TIME])
-            if not cursor.fetchone()[0]:
-                raise CommandError("Another import is running.")
 
     def take_all(self, kind, table, rejected):
         """Take one file batch by batch; return its counts."""

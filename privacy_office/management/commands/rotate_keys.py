@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection, transaction
+from django.db import transaction
 from psycopg import errors
 from tqdm import tqdm
 
@@ -18,23 +18,20 @@ from audit import models as audit
 from consent.models import Suppression
 from customers.models import Customer
 from privacy_office import rotation
+from privacy_office.locks import alone
 from privacy_office.models import Canary
 
-ONE_AT_A_TIME = 7_305_004  # advisory lock: two at once would do no harm, and no good
+ONE_AT_A_TIME = 7_305_004  # two at once would do no harm, and no good
 
 
 class Command(BaseCommand):
     help = __doc__
 
     def handle(self, **options):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(%s)", [ONE_AT_A_TIME])
-            if not cursor.fetchone()[0]:
+        with alone(ONE_AT_A_TIME) as free:
+            if not free:
                 raise CommandError("Another rotate_keys is running.")
-            try:
-                self.rotate(len(settings.FIELD_ENCRYPTION_KEY), len(settings.BLIND_INDEX_KEY))
-            finally:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [ONE_AT_A_TIME])
+            self.rotate(len(settings.FIELD_ENCRYPTION_KEY), len(settings.BLIND_INDEX_KEY))
 
     def rotate(self, keys, index_keys):
         """Turn, check, and say so; CommandError where something is left or cannot be opened."""
