@@ -83,6 +83,7 @@ class OnHold(Choice):
 class CustomerAdmin(RevealableAdmin, TrackedAdmin):
     change_form_template = None  # its own, which includes the other
     list_display = ["ref", "association", "email_state", "locale", "restricted", "on_hold"]
+    list_per_page = 25  # of a name that many have nobody reads on: one adds what else the customer says
     export_display = [
         "ref",
         "public_id",

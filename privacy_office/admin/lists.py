@@ -71,6 +71,12 @@ class OfficeList(ChangeList):
     def __init__(self, request, *args, **kwargs):
         self.member = request.user
         super().__init__(request, *args, **kwargs)
+        # To a row's address `url_for_result` adds the way back: Django would resolve each, only to learn that it leads to a row.
+        self.way_back, self.preserved_filters = self.preserved_filters, ""
+
+    def url_for_result(self, result):
+        url = super().url_for_result(result)
+        return f"{url}?{self.way_back}" if self.way_back else url
 
     @functools.cached_property
     def chosen(self):
