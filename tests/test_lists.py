@@ -92,8 +92,9 @@ def test_no_page_of_a_list_lies_further_than_the_database_likes_to_skip(sign_in,
         cursor.execute("ANALYZE customers_customer")
     client = sign_in("clerk")
     shown = client.get(page(Customer))
-    assert shown.context["cl"].result_count == 101 and shown.context["cl"].paginator.num_pages == 2
-    assert "e=1" in client.get(page(Customer), {"p": 3}).url
+    pages = 100 // shown.context["cl"].list_per_page
+    assert shown.context["cl"].result_count == 101 and shown.context["cl"].paginator.num_pages == pages
+    assert client.get(page(Customer), {"p": pages}).status_code == 200 and "e=1" in client.get(page(Customer), {"p": pages + 1}).url
 
 
 # Filters
