@@ -21,7 +21,7 @@ from consent import outreach
 from consent.models import Acknowledgement, AdvertisingContacts, PolicyVersion, Purpose
 from customers import downloads, my
 from customers.erasure import erase, path_to_customer
-from customers.models import Anomaly, Attachment, Customer, Erasure, Link, Notice, RetentionRule, Session, SupportRequest
+from customers.models import Anomaly, Attachment, Customer, Erasure, Link, Notice, RetentionRule, Service, Session, SupportRequest
 from customers.views import holdings
 from disclosures import handover
 from disclosures.models import Disclosure
@@ -99,13 +99,20 @@ def hand_over(customer, sealed):
     return request
 
 
+def change(service, **fields):
+    """Change a service as an import does."""
+    for name, value in fields.items():
+        setattr(service, name, value)
+    Service.objects.amend([service], {service.pk: set(fields)}, by=None, source="import")
+
+
 def make_much(customer, rows):
     """Make so many rows of everything that the office may hold of a customer."""
     clerk, officer, offer = make_staff("clerk"), make_staff("officer"), make_offer(make_third_party("other"))
     for channel in ("email", "sms", "phone"):
         consent(customer, channel=channel)
     for number in range(rows):
-        make_service(customer)
+        change(make_service(customer), expires_on=date(2027, 12, 31))
         make_sign_up(customer)
         make_request(customer, "copy", words=str(number))
         withdraw(customer, channel="sms", evidence=f"phiếu {number}")
@@ -221,6 +228,15 @@ def test_services_show_their_end_and_of_their_access_data_only_that_it_is_kept(a
 def test_what_a_correction_replaced_is_told_too(ann):
     ann.correct(by=make_staff("clerk"), reason="ticket 1", phone="+84903000111")
     assert [(row["field"], row["value"]) for row in taken(ann)["earlier_values"]] == [("phone", PLAIN["phone"])]
+
+
+def test_what_a_service_was_before_it_changed_is_told_without_its_access_data(ann):
+    one, other = make_service(ann, plan="VPS-1"), make_service(ann, plan="VPS-9")
+    before = one.expires_on
+    change(one, plan="VPS-2", expires_on=before + timedelta(days=365), access_secret="another")
+    change(other, access_secret="another")
+    (told,) = taken(ann)["earlier_services"]
+    assert (told["plan"], told["expires_on"]) == ("VPS-1", before.isoformat()) and told.keys() == {*holdings.SOLD, "until"}
 
 
 def test_restrictions_and_holds_are_said_plainly(ann):

@@ -69,6 +69,7 @@ BECAME = {
 # What customers call the roles of staff who may open a value.
 ROLES = {"clerk": gettext_lazy("customer service"), "officer": gettext_lazy("data protection officer")}
 LEFT = (State.SENT, State.UNKNOWN)  # what a mailbox may hold
+SOLD = ("product", "plan", "started_on", "expires_on")  # what a service is beside its access data
 
 
 # Until when: the rules of retention, in words
@@ -185,6 +186,16 @@ def services(customer):
     return rows.annotate(access_data_kept=Case(kept, default=Value(False), output_field=BooleanField()))
 
 
+def earlier_services(customer):
+    """Return what each service was before a later change, and until when; of access data nothing is read."""
+    rows, found = Service.history.filter(customer=customer).defer("access_username", "access_secret").order_by("id", "history_id"), []
+    for old, new in pairwise(rows):
+        if old.id == new.id and any(getattr(old, name) != getattr(new, name) for name in SOLD):
+            old.until = new.history_date
+            found.append(old)
+    return found
+
+
 def disclosures(customer):
     return Disclosure.objects.shown_to(customer).select_related("third_party")
 
@@ -233,9 +244,15 @@ PARTS = [
         gettext_lazy("Your services"),
         services,
         [
-            *columns(Service, "product", "plan", "started_on", "expires_on"),
+            *columns(Service, *SOLD),
             Column("access_data_kept", gettext_lazy("access data kept"), attrgetter("access_data_kept")),
         ],
+    ),
+    Part(
+        "earlier_services",
+        gettext_lazy("What your services were before"),
+        earlier_services,
+        [*columns(Service, *SOLD), Column("until", gettext_lazy("until"), attrgetter("until"))],
     ),
     Part(
         "consents",
