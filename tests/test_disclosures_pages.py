@@ -224,6 +224,7 @@ def test_a_year_in_numbers_has_a_chart_and_a_table(ann, sign_in):
     client = sign_in("auditor")
     page = client.get(reverse("admin:disclosures_disclosurerequest_report")).text
     assert "<svg" in page and "style=" not in page.partition("<svg")[2] and "ANN" not in page
+    assert re.search(r'(?s)<th scope="row">Legal obligation</th><td><svg.{,200}</td><td class="number">1</td>', page)
     assert (
         f"{timezone.localdate().year},ground,legal obligation,1"
         in client.get(reverse("admin:disclosures_disclosurerequest_report_csv")).text

@@ -1,14 +1,16 @@
-"""The transparency report as a chart: its numbers in words, and where each bar stands."""
+"""The transparency report as charts: its numbers in words, each beside its bar."""
 
 from django.utils.translation import gettext_lazy as _
 
+from privacy_office.dashboard import bars
+
 PARTS = {
-    "ground": _("Requests by ground"),
-    "kind": _("Requests by who asked"),
-    "outcome": _("Requests by outcome"),
-    "fields": _("Handed over, by kind of data"),
-    "time": _("Time to the answer"),
-    "clock": _("Answers with a time limit"),
+    "ground": (_("Requests by ground"), _("ground")),
+    "kind": (_("Requests by who asked"), _("third party")),
+    "outcome": (_("Requests by outcome"), _("outcome")),
+    "fields": (_("Handed over, by kind of data"), _("fields")),
+    "time": (_("Time to the answer"), _("answer")),
+    "clock": (_("Answers with a time limit"), _("answer")),
 }
 OUTCOMES = {
     "disclosed": _("handed over in full"),
@@ -18,17 +20,11 @@ OUTCOMES = {
     "in time": _("in time"),
     "late": _("late"),
 }
-BAR, GAP, WIDEST = 20, 28, 300  # of the chart, in its own units
 
 
 def parts(said):
-    """Return the parts of a report with what their charts need: (title, height, [(label, number, y, width)])."""
-    made = []
-    for code, numbers in said.items():
-        most = max(number for _label, number in numbers) or 1
-        bars = [
-            (OUTCOMES.get(label, label), number, place * (BAR + GAP), round(WIDEST * number / most))
-            for place, (label, number) in enumerate(numbers)
-        ]
-        made.append((PARTS[code], len(bars) * (BAR + GAP), bars))
-    return made
+    """Return what each part of a report is drawn of: its title, what its numbers are counted by, and their Bars."""
+    return [
+        {"title": title, "head": head, "bars": bars([(OUTCOMES.get(label, label), number) for label, number in said[code]])}
+        for code, (title, head) in PARTS.items()
+    ]
