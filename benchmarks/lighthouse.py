@@ -52,7 +52,7 @@ def customer_with_everything():
     row = SignUp.receive(ann.email, request=b"x" * 32, network=b"x" * 16, purposes={"promotions"}, policy_number=1, locale="vi")
     row.ask()
     _session, token = Session.begin(ann, how="benchmark", source={})
-    unsubscribe = signer.sign(ann.messages.first().public_id.hex)
+    unsubscribe = signer.sign(str(ann.messages.first().public_id))
     signed_in = ("overview", "corrections", "requests", "email", "access", "download", "mails", "views")
     pages = {
         "front": "/",

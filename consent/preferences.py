@@ -17,8 +17,8 @@ signer = Signer(salt="consent.preferences", sep=".")
 
 
 def token_of(customer):
-    """Return what in an address says, opaque and signed, whose preferences they are."""
-    return signer.sign(customer.public_id.hex)
+    """Return what in an address says, opaque and signed, whose preferences they are; with dashes, as in `letters.unsubscribe_url`."""
+    return signer.sign(str(customer.public_id))
 
 
 def address(customer):

@@ -236,7 +236,7 @@ def sign_in(client, customer):
 
 
 def by_one_click(client, customer):
-    token = letters.signer.sign(Message.objects.exclude(campaign=None).get(customer=customer).public_id.hex)
+    token = letters.signer.sign(str(Message.objects.exclude(campaign=None).get(customer=customer).public_id))
     client.post(f"/unsubscribe/{token}/", {"List-Unsubscribe": "One-Click"})
 
 

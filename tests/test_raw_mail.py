@@ -8,6 +8,7 @@ from email import policy
 from email.parser import BytesParser
 from email.utils import parseaddr, parsedate_to_datetime
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -34,12 +35,14 @@ GTUBE = b"XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X" 
 ONCE = ("From", "To", "Date", "Message-ID", "Subject", "MIME-Version", "Content-Type", "List-Id", "List-Unsubscribe", "Auto-Submitted")
 
 
-def promotion(sink, name="Nguyễn Thị Ánh", subject="Giảm 20 % cho gói lưu trữ", body=PROMOTION):
-    """Return the octets that the mail server was given for one customer."""
+def promotion(sink, name="Nguyễn Thị Ánh", subject="Giảm 20 % cho gói lưu trữ", body=PROMOTION, public_id=None):
+    """Return the octets that the mail server was given for one customer; with `public_id` customer and message are known by that."""
     make_policy()
-    consent(make_customer("ANN", full_name=name, locale="vi"))
+    consent(make_customer("ANN", full_name=name, locale="vi", **({"public_id": public_id} if public_id else {})))
     campaign = make_campaign(subject=subject, body=body, approved_by=make_staff("approver"))
     campaign.launch(by=make_staff("approver"))
+    if public_id:
+        Message.objects.update(public_id=public_id)
     sent()
     (mail,) = sink.mails
     return mail.data
@@ -121,6 +124,18 @@ def test_a_body_of_a_megabyte_is_refused(sink):
     with pytest.raises(ValidationError):
         promotion(sink, body="x" * 1_000_000)
     assert not Message.objects.exists()
+
+
+BITCOIN = re.compile(r"\b[13][a-km-zA-HJ-NP-Z1-9]{29,34}\b")  # as SpamAssassin's __BITCOIN_ID has it
+UNLUCKY = UUID("1abcdef1-1abc-4abc-8abc-1abcdef12345")  # no zero: its digits are those of an address
+
+
+def test_no_identifier_looks_like_a_bitcoin_address(sink):
+    assert BITCOIN.search(UNLUCKY.hex)
+    mail = BytesParser(policy=policy.default).parsebytes(promotion(sink, public_id=UNLUCKY))
+    bodies = [part.get_content() for part in mail.iter_parts()]
+    assert len(bodies) == 2 and all(body.count(str(UNLUCKY)) >= 2 for body in bodies)
+    assert not any(found in UNLUCKY.hex for body in bodies for found in BITCOIN.findall(body))
 
 
 @pytest.mark.fault

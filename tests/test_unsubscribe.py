@@ -25,7 +25,7 @@ def address(ann):
     campaign = make_campaign()
     campaign.approve(by=make_staff("approver"))
     campaign.launch(by=make_staff("approver"))
-    return f"/unsubscribe/{letters.signer.sign(Message.objects.get().public_id.hex)}/"
+    return f"/unsubscribe/{letters.signer.sign(str(Message.objects.get().public_id))}/"
 
 
 def allowed(customer, purpose):

@@ -214,7 +214,7 @@ def values(route):
     found = {
         "object_id": rows(model) if model else {1},
         "content_type_id": {ContentType.objects.get_for_model(Customer).pk},
-        "token": {letters.signer.sign(message.public_id.hex) for message in Message.objects.all()[:1]},
+        "token": {letters.signer.sign(str(message.public_id)) for message in Message.objects.all()[:1]},
         "key": {"none"},
         "pk": rows(RightsRequest),
         "url": {"nowhere/"},

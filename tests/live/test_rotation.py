@@ -148,7 +148,7 @@ def refusal(office, post, but):
         "WHERE c.ref <> ALL(%s) ORDER BY random() LIMIT 1",
         [*but, ""],
     )
-    return {ref: post(f"/unsubscribe/{letters.signer.sign(public_id.hex)}/", "List-Unsubscribe=One-Click")}
+    return {ref: post(f"/unsubscribe/{letters.signer.sign(str(public_id))}/", "List-Unsubscribe=One-Click")}
 
 
 def newcomers(folder):
