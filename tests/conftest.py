@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.core.management import call_command
 from django.db import connection
@@ -9,6 +10,8 @@ from django.utils import translation
 
 from tests.sink import Sink
 
+hypothesis.settings.register_profile("office", deadline=None)  # how long an example takes tells of the machine
+hypothesis.settings.load_profile("office")
 KEPT = ("django_migrations", "django_content_type", "auth_permission")
 
 

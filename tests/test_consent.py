@@ -127,7 +127,7 @@ moments = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(SAID)), min_size
 
 
 @pytest.mark.django_db
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moments, st.randoms(use_true_random=False), st.booleans())
 def test_events_in_any_order_leave_the_same_state(said, random, at_once):
     ann, binh = make_customer(), make_customer()
@@ -183,7 +183,7 @@ ledgers = st.lists(answers, max_size=25, unique_by=lambda answer: answer[:2])
 
 
 @pytest.mark.django_db
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ledgers)
 def test_the_states_are_a_plain_replay_of_the_ledger(said):
     people = [make_customer() for _ in range(3)]

@@ -136,6 +136,4 @@ class Office(RuleBasedStateMachine):
 
 @pytest.mark.django_db
 def test_nothing_is_ever_allowed_that_the_ledger_does_not_allow_and_the_states_are_its_replay():
-    run_state_machine_as_test(
-        Office, settings=settings(max_examples=14, stateful_step_count=16, deadline=None, suppress_health_check=list(HealthCheck))
-    )
+    run_state_machine_as_test(Office, settings=settings(max_examples=14, stateful_step_count=16, suppress_health_check=list(HealthCheck)))

@@ -47,7 +47,7 @@ def test_both_ways_to_build_a_mail_parse_to_the_same_whatever_the_name(letter, l
 def same_whatever_the_name(letter, locale):
     skeleton = made(letter, locale)
 
-    @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=100, suppress_health_check=list(HealthCheck))
     @given(name=NAME, local=st.from_regex(r"[a-z0-9=+/'.-]{1,60}", fullmatch=True))
     def same(name, local):
         message, customer = written(*letter), Customer(full_name=name, email=f"{local}@example.org", locale=locale)
