@@ -17,7 +17,7 @@ signer = Signer(salt="consent.preferences", sep=".")
 
 
 def token_of(customer):
-    """Return what in an address says, opaque and signed, whose preferences they are; with dashes, as in `letters.unsubscribe_url`."""
+    """Return what in an address says, opaque and signed, whose preferences they are; with dashes, as in `letters.unsubscribe_token`."""
     return signer.sign(str(customer.public_id))
 
 

@@ -67,12 +67,17 @@ def require_advertiser():
         raise ImproperlyConfigured(f"Mail needs the advertiser's {', '.join(missing)}: set COMPANY_{missing[0].upper()}.")
 
 
-def unsubscribe_url(message):
-    """Return the address that alone says who refuses what (RFC 8058): opaque, signed.
+def unsubscribe_token(message):
+    """Return what alone says who refuses what: opaque, signed.
 
     The identifier has its dashes: of those without, filters take one in fifty for a Bitcoin address, and the mail for extortion.
     """
-    return settings.BASE_URL + reverse("mailings:unsubscribe", args=[signer.sign(str(message.public_id))])
+    return signer.sign(str(message.public_id))
+
+
+def unsubscribe_url(message):
+    """Return the address that its token makes a refusal (RFC 8058)."""
+    return settings.BASE_URL + reverse("mailings:unsubscribe", args=[unsubscribe_token(message)])
 
 
 def filled(text, values, escape=str):

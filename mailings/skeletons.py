@@ -31,7 +31,7 @@ SUBJECT = re.compile(rb"(?<=\r\nSubject:)[^\r]*(?:\r\n[ \t][^\r]+)*")  # folded 
 def values(message, customer):
     """Return what differs from one mail of a letter to the next, by its place, as text."""
     return {
-        "unsubscribe": letters.signer.sign(str(message.public_id)),
+        "unsubscribe": letters.unsubscribe_token(message),
         "preferences": preferences.token_of(customer),
         "id": returns.token(message, returns.Use.ID),
         "refusal": returns.token(message, returns.Use.REFUSE),
